@@ -1,0 +1,3 @@
+//! The Folkmoot program.
+
+fn main() {}

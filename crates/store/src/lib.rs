@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod commit_log;
+mod envelope;
+mod error;
+mod maintenance;
+mod signatures;
+mod topic_log;
+
+pub use address::{Address, AddressChange, AddressIndex, AddressKind};
+pub use commit_log::{CommitLog, CommitLogEntry, NewCommitLogEntry};
+pub use envelope::{Draft, Envelope, Fingerprint, Form, Placed};
+pub use error::StoreError;
+pub use maintenance::{Maintenance, Pruned, Retention, Stats};
+pub use signatures::Signatures;
+pub use topic_log::{After, Content, Order, Page, TopicLog};
+
+use std::sync::Arc;
+
+/// Everything a node keeps, behind one pointer: `Arc<dyn Store>`.
+pub trait Store: TopicLog + AddressIndex + CommitLog + Signatures + Maintenance {}
+
+impl<T: TopicLog + AddressIndex + CommitLog + Signatures + Maintenance> Store for T {}
+
+/// Hears of every group of writes, right after it became durable and visible.
+///
+/// The store calls this from its writer, in the order of ids and before the appends return, so
+/// a listener sees each envelope once and never out of order. It must not block.
+pub type OnCommit = Arc<dyn Fn(Vec<Arc<Envelope>>) + Send + Sync>;

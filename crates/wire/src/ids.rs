@@ -1,0 +1,133 @@
+//! Ids of people and their apps.
+
+use std::{fmt, str::FromStr};
+
+/// The name under which a person takes part in conversations: 32 bytes, written as 64
+/// lower-case hex digits. Parsing takes only that spelling, so equal ids have equal text.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct InboxId([u8; 32]);
+
+impl InboxId {
+    /// The id with these raw bytes, as topics carry it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The raw bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl FromStr for InboxId {
+    type Err = InvalidInboxId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInboxId> {
+        if text.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return Err(InvalidInboxId);
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidInboxId)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<&[u8]> for InboxId {
+    type Error = InvalidInboxId;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, InvalidInboxId> {
+        bytes.try_into().map(Self).map_err(|_| InvalidInboxId)
+    }
+}
+
+impl fmt::Display for InboxId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for InboxId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "InboxId({self})")
+    }
+}
+
+/// The text is not 64 lower-case hex digits, or the bytes are not 32.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("an inbox id is 64 lower-case hex digits")]
+pub struct InvalidInboxId;
+
+/// One app on one device: its Ed25519 public key, which is also its id.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct InstallationKey([u8; 32]);
+
+impl InstallationKey {
+    /// The key with these bytes. Whether they are a point on the curve is not checked.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The raw bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl TryFrom<&[u8]> for InstallationKey {
+    type Error = InvalidInstallationKey;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, InvalidInstallationKey> {
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_| InvalidInstallationKey(bytes.len()))
+    }
+}
+
+impl fmt::Display for InstallationKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for InstallationKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "InstallationKey({self})")
+    }
+}
+
+/// The bytes are not 32; the field says how many they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("an installation key has 32 bytes, not {0}")]
+pub struct InvalidInstallationKey(pub usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inbox_id_has_one_spelling() {
+        let text = "1b814a0b4a7d3871d695ac17439012c3809f3bdcb4d4ea8726a5b3a8df569893";
+        let id: InboxId = text.parse().unwrap();
+        assert_eq!(id.to_string(), text);
+        assert!(text.to_uppercase().parse::<InboxId>().is_err());
+        assert!(text[..63].parse::<InboxId>().is_err());
+        assert!(format!("{text}0").parse::<InboxId>().is_err());
+    }
+
+    #[test]
+    fn an_installation_key_has_32_bytes() {
+        assert_eq!(
+            InstallationKey::try_from(&[7; 31][..]),
+            Err(InvalidInstallationKey(31))
+        );
+        assert_eq!(
+            InstallationKey::try_from(&[7; 32][..]).unwrap().as_bytes(),
+            &[7; 32]
+        );
+    }
+}

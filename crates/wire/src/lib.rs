@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+pub mod proto;
+
+mod clock;
+mod ids;
+mod topic;
+
+pub use clock::{COMMIT_ORIGINATOR, IDENTITY_ORIGINATOR, VectorClock};
+pub use ids::{InboxId, InstallationKey, InvalidInboxId, InvalidInstallationKey};
+pub use topic::{InvalidTopic, Topic, TopicKind};
+
+/// The `FileDescriptorSet` of everything in `proto/`, encoded, as the files spell it.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
