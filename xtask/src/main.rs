@@ -35,6 +35,8 @@ enum Command {
     Fuzz(fuzz::FuzzArguments),
     /// Build the API documentation.
     Docs,
+    /// Run a command with a throw-away PostgreSQL cluster in its environment.
+    WithPostgres(Wrapped),
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,6 +57,13 @@ struct PassedOn {
     /// Handed on as they are.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Wrapped {
+    /// For example `cargo test -p folkmoot-store`.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -105,6 +114,9 @@ fn run(command: Command) -> anyhow::Result<bool> {
         }
         Command::Fuzz(arguments) => {
             report.step("fuzz", || fuzz::run(&arguments));
+        }
+        Command::WithPostgres(wrapped) => {
+            report.step("with-postgres", || steps::with_postgres(&wrapped.command));
         }
         Command::Docs => Step::Docs.run(&steps::Options::default(), &mut report),
     }

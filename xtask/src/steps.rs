@@ -15,6 +15,8 @@ use crate::{
     report::{self, Outcome, Report},
 };
 
+const NO_POSTGRES: &str = "no initdb found; get it with `apt-get install postgresql`";
+
 /// One check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum Step {
@@ -222,13 +224,26 @@ fn rust_tests(options: &Options) -> anyhow::Result<Outcome> {
             tests.env("FOLKMOOT_TEST_REQUIRE_POSTGRES", "1");
         }
         call(&mut tests)?;
-        return Ok(Outcome::PassedExcept(vec![
-            "the PostgreSQL store: no initdb found; get it with `apt-get install postgresql`"
-                .to_owned(),
-        ]));
+        return Ok(Outcome::PassedExcept(vec![format!(
+            "the PostgreSQL store: {NO_POSTGRES}"
+        )]));
     };
     call(
         tests
+            .env("FOLKMOOT_TEST_POSTGRES", cluster.address())
+            .env("FOLKMOOT_TEST_REQUIRE_POSTGRES", "1"),
+    )
+}
+
+/// Runs `command` with the address of a new cluster in its environment.
+pub(crate) fn with_postgres(command: &[String]) -> anyhow::Result<Outcome> {
+    let [program, arguments @ ..] = command else {
+        bail!("no command given");
+    };
+    let cluster = Cluster::start()?.context(NO_POSTGRES)?;
+    call(
+        Command::new(program)
+            .args(arguments)
             .env("FOLKMOOT_TEST_POSTGRES", cluster.address())
             .env("FOLKMOOT_TEST_REQUIRE_POSTGRES", "1"),
     )
