@@ -1,0 +1,167 @@
+// Runs official XMTP SDKs against a real node. See README.md; `--help` lists the options.
+
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { browser, nativeActor } from './lib/actors.mjs';
+import { Chain } from './lib/chain.mjs';
+import { TARGET, chromium, node22, nodeForNewestSdk, packages, page } from './lib/install.mjs';
+import { TestNode, freeOffset } from './lib/node.mjs';
+import { stopAll, tail } from './lib/processes.mjs';
+import { within } from './lib/time.mjs';
+import { World } from './lib/world.mjs';
+import { meetings, scenarios } from './scenarios.mjs';
+
+const HELP = `node interop/run.mjs [options]
+  --program FILE     the folkmoot program (target/release/folkmoot)
+  --only TEXT        only what has TEXT in "SDK API scenario", for example "node6 v3 burst"
+  --full             the long forms: 20 rounds of the bursts
+  --port-offset N    shift the node's ports (0, or the first free offset)
+  --no-evm           do not start an Ethereum chain; skips the contract wallets
+  --results FILE     where to leave the results as JSON
+  --seed TEXT        what the wallets' keys are derived from (the time)`;
+
+const { values: options } = parseArgs({
+  options: {
+    program: { type: 'string', default: 'target/release/folkmoot' },
+    only: { type: 'string' },
+    full: { type: 'boolean', default: false },
+    'port-offset': { type: 'string' },
+    'no-evm': { type: 'boolean', default: false },
+    results: { type: 'string' },
+    seed: { type: 'string', default: String(Date.now()) },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const say = (text) => console.log(text);
+const secondsSince = (began) => (Date.now() - began) / 1000;
+const message = (error) => String(error?.stack ?? error);
+
+/** Hosts by SDK; each is opened on first use and knows how to open actors. */
+async function prepareHosts(missing) {
+  await packages();
+  const logs = join(TARGET, 'logs');
+  rmSync(logs, { recursive: true, force: true });
+  mkdirSync(logs, { recursive: true });
+  const log = (name) => join(logs, `${name}.log`);
+  const openers = new Map();
+  openers.set('node5', () => nativeActor({ node: node22(), sdk: 'node-sdk-5', log: log('node5') }));
+  const newest = await nodeForNewestSdk();
+  if (newest.missing) missing.push(newest.missing);
+  else openers.set('node6', () => nativeActor({ node: newest.node, sdk: 'node-sdk-6', log: log('node6') }));
+  const found = chromium();
+  let window;
+  if (found.missing) {
+    missing.push(found.missing);
+  } else {
+    const folder = await page();
+    window = () => (window.opened ??= browser({ chromium: found.chromium, folder, log: log('browser') }));
+    openers.set('browser', async () => (await window()).actor());
+  }
+  return {
+    sdks: [...openers.keys()],
+    log,
+    open: (sdk) => openers.get(sdk)(),
+    close: async () => (await window?.opened)?.close(),
+  };
+}
+
+/** Runs one scenario, all its rounds; gives `{ outcome, seconds, notes }`. */
+async function play(suite, scenario, { hosts, node, chain, parties }) {
+  const label = `${suite.name} ${scenario.name}`;
+  const rounds = scenario.rounds?.[options.full ? 'full' : 'short'] ?? 1;
+  const began = Date.now();
+  const notes = [];
+  for (let round = 1; round <= rounds; round += 1) {
+    const seed = `${options.seed} ${label} ${round}`;
+    const world = new World({ suite, hosts, node, chain, seed });
+    world.parties = parties;
+    try {
+      if (!node.alive) await node.start();
+      await within((scenario.seconds ?? 60) * 1000, label, scenario.run(world));
+      notes.push(...world.notes);
+    } catch (error) {
+      const where = rounds > 1 ? ` (round ${round} of ${rounds})` : '';
+      say(`FAIL  ${label}${where} after ${secondsSince(began).toFixed(1)} s\n${message(error)}`);
+      say(`--- the node's last lines\n${node.tail()}`);
+      for (const sdk of hosts.sdks) {
+        const lines = tail(hosts.log(sdk), 8);
+        if (lines) say(`--- ${sdk}'s last lines\n${lines}`);
+      }
+      say(`--- again: node interop/run.mjs --seed '${options.seed}' --only '${label}'`);
+      return { outcome: 'FAIL', seconds: secondsSince(began), notes };
+    } finally {
+      await within(10_000, 'closing', world.close()).catch((error) => say(`note: ${error.message}`));
+    }
+  }
+  if (rounds > 1) notes.push(`${rounds} rounds`);
+  const seconds = secondsSince(began);
+  say(`ok    ${label} ${seconds.toFixed(1)} s${notes.length ? ` (${notes.join(', ')})` : ''}`);
+  return { outcome: 'pass', seconds, notes };
+}
+
+/** A plain table: one row per scenario, one column per SDK and API. */
+function table(columns, rows, cell) {
+  const width = Math.max(...rows.map((row) => row.length));
+  const widths = columns.map((column) => Math.max(column.length, 11));
+  const line = (first, cells) =>
+    [first.padEnd(width), ...cells.map((text, index) => text.padEnd(widths[index]))].join('  ').trimEnd();
+  const ruler = line('-'.repeat(width), widths.map((size) => '-'.repeat(size)));
+  const body = rows.map((row) => line(row, columns.map((column) => cell(row, column))));
+  return [line('', columns), ruler, ...body].join('\n');
+}
+
+async function main() {
+  const missing = [];
+  say('preparing: packages, libraries, page');
+  const hosts = await prepareHosts(missing);
+  const chain = options['no-evm'] ? undefined : await Chain.start();
+  const offset = options['port-offset'] === undefined ? await freeOffset() : Number(options['port-offset']);
+  const node = new TestNode({ program: resolve(options.program), offset, evm: chain?.option });
+  say(`the node was ready in ${await node.start()} ms, ports shifted by ${offset}`);
+
+  const both = ['v3', 'd14n'];
+  const suites = hosts.sdks.flatMap((sdk) => both.map((api) => ({ name: `${sdk} ${api}`, sdk, api, scenarios })));
+  const parties = suites.map(({ sdk, api }) => ({ sdk, api }));
+  if (parties.length) suites.push({ name: 'mixed', ...parties[0], scenarios: meetings, parties });
+
+  const results = [];
+  for (const suite of suites) {
+    for (const scenario of suite.scenarios) {
+      if (options.only && !`${suite.name} ${scenario.name}`.includes(options.only)) continue;
+      if (scenario.needs === 'chain' && !chain) continue;
+      const result = await play(suite, scenario, { hosts, node, chain, parties: suite.parties });
+      results.push({ suite: suite.name, scenario: scenario.name, ...result });
+    }
+  }
+  await node.stop();
+  await chain?.stop();
+  await hosts.close();
+
+  const at = (row, column) => results.find((one) => one.scenario === row && one.suite === column);
+  const columns = suites.map((suite) => suite.name).filter((name) => results.some((one) => one.suite === name));
+  const rows = [...scenarios, ...meetings].map((one) => one.name).filter((name) => results.some((one) => one.scenario === name));
+  const cell = (row, column) => {
+    const result = at(row, column);
+    return result ? `${result.outcome} ${result.seconds.toFixed(1)} s` : '';
+  };
+  if (rows.length) say(`\n${table(columns, rows, cell)}\n`);
+  for (const what of missing) say(`SKIPPED: ${what}`);
+  const failed = results.filter((one) => one.outcome === 'FAIL').length;
+  say(`${results.length - failed} scenarios passed, ${failed} failed, ${missing.length} parts skipped`);
+  if (options.results) writeFileSync(options.results, `${JSON.stringify({ results, missing }, null, 2)}\n`);
+  return failed === 0 && results.length > 0 ? 0 : 1;
+}
+
+if (options.help) {
+  say(HELP);
+} else {
+  const code = await main().catch((error) => {
+    say(message(error));
+    return 1;
+  });
+  await stopAll();
+  process.exit(code);
+}
