@@ -1,1 +1,10 @@
-//! conversation.
+#![doc = include_str!("../README.md")]
+
+mod framing;
+mod key_package;
+mod layout;
+mod structs;
+
+pub use framing::{ContentType, FramingError, GroupMessageHeader};
+pub use key_package::{KeyPackage, KeyPackageError, KeyPackageIn};
+pub use layout::LayoutError;
