@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::codec::ProtobufCodec")
         .include_file("all.rs")
         .compile_fds(files)?;
     Ok(())
