@@ -1,0 +1,5 @@
+//! The identity rules as a caller sees them.
+
+#![expect(clippy::unwrap_used, reason = "support functions of tests are tests too")]
+
+mod vectors;
