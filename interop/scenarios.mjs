@@ -137,11 +137,7 @@ export const scenarios = [
     seconds: 120,
     async run(world) {
       const bob = await world.person('bob');
-      const phone = await world.person('alice', { deviceSync: true, own: true });
-      const laptop = await world.secondDevice(phone, { deviceSync: true, own: true });
-      strictEqual(laptop.inbox, phone.inbox);
-      ok(laptop.installation !== phone.installation);
-      await phone.syncDevices();
+      const [phone, laptop] = await twoDevices(world);
       await phone.deny(bob);
       await eventually("the laptop knows the phone's choice", 60, async () => {
         await phone.syncDevices();
@@ -161,12 +157,11 @@ export const scenarios = [
     seconds: 150,
     async run(world) {
       const bob = await world.person('bob');
-      const phone = await world.person('alice', { deviceSync: true, own: true });
-      const dm = await phone.dm(bob);
-      await phone.sayAll(dm, ['long', 'long', 'ago']);
-      const laptop = await world.secondDevice(phone, { deviceSync: true, own: true });
-      await phone.syncDevices();
-      await laptop.syncDevices();
+      let dm;
+      const [phone, laptop] = await twoDevices(world, async (first) => {
+        dm = await first.dm(bob);
+        await first.sayAll(dm, ['long', 'long', 'ago']);
+      });
       await laptop.askForHistory();
       await eventually('the laptop has what was said before it existed', 100, async () => {
         await phone.syncDevices();
@@ -312,6 +307,20 @@ export const meetings = [
 /** One person for each SDK and API that is installed. */
 function everyParty(world) {
   return Promise.all(world.parties.map(({ sdk, api }) => world.person(`${sdk} ${api}`, { sdk, api })));
+}
+
+/** A phone that did `before`, then a laptop of the same inbox; both know of each other. */
+async function twoDevices(world, before = async () => {}) {
+  const phone = await world.person('alice', { deviceSync: true, own: true });
+  // Each device opens a group for the two, in the background; the newest one counts.
+  await eventually('the phone has opened its group', 20, () => phone.syncDevices());
+  await before(phone);
+  const laptop = await world.secondDevice(phone, { deviceSync: true, own: true });
+  strictEqual(laptop.inbox, phone.inbox);
+  ok(laptop.installation !== phone.installation);
+  await eventually("the phone is in the laptop's group", 20, async () => (await phone.syncDevices()) >= 2);
+  await laptop.syncDevices();
+  return [phone, laptop];
 }
 
 /** A contract wallet opens an inbox, is found, and talks; its key is asked for a second time, too. */

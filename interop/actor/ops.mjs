@@ -214,7 +214,7 @@ export function operations(sdk) {
       const { preferences } = at(who).client;
       const state = await (preferences.fetchInboxState ?? preferences.inboxState).call(preferences);
       return {
-        accounts: state.identifiers.map((one) => one.identifier).sort(),
+        accounts: (state.identifiers ?? state.accountIdentifiers).map((one) => one.identifier).sort(),
         installations: state.installations.map((one) => one.id).sort(),
       };
     },
@@ -240,12 +240,12 @@ export function operations(sdk) {
       await (archive ? client.sendSyncRequest(undefined, historySyncUrl) : client.sendSyncRequest());
     },
 
-    /** One round of the device-sync groups. */
+    /** One round of the groups in which an inbox's devices talk; gives how many there are. */
     async syncDevices({ who }) {
       const { client } = at(who);
       await client.conversations.syncAll();
-      await client.preferences.sync();
       await client.syncAllDeviceSyncGroups?.();
+      return Number((await client.preferences.sync()).numEligible);
     },
 
     async close({ who }) {
