@@ -36,7 +36,8 @@ export async function packages() {
   await once('packages', manifest, async () => {
     rmSync(join(TARGET, 'node_modules'), { recursive: true, force: true });
     writeFileSync(join(TARGET, 'package.json'), manifest);
-    const install = ['install', '--no-audit', '--no-fund', '--no-package-lock', '--no-update-notifier'];
+    // None of these packages needs its install script.
+    const install = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--no-update-notifier'];
     await run('npm', install, { cwd: TARGET });
   });
   cpSync(join(SOURCE, 'actor'), join(TARGET, 'actor'), { recursive: true });
@@ -45,13 +46,8 @@ export async function packages() {
 /** Node.js 22, which the native SDKs need. */
 export function node22() {
   const architecture = process.arch === 'arm64' ? 'arm64' : 'x64';
-  const places = [
-    `node_modules/node/bin/node`,
-    `node_modules/node/node_modules/node-linux-${architecture}/bin/node`,
-    `node_modules/node-linux-${architecture}/bin/node`,
-  ];
-  const found = places.map((place) => join(TARGET, place)).find((file) => existsSync(file));
-  if (!found) throw new Error('the npm package node@22 brought no program; were its install scripts refused?');
+  const found = join(TARGET, `node_modules/node-linux-${architecture}/bin/node`);
+  if (!existsSync(found)) throw new Error(`npm has no Node.js 22 for this machine (${process.platform} ${process.arch})`);
   return found;
 }
 
