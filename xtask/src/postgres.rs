@@ -31,6 +31,7 @@ impl Cluster {
             return Ok(None);
         };
         let as_root = output_of(Command::new("id").arg("-u"))?.trim() == "0";
+        sweep(&programs, as_root);
         let mut cluster = Self {
             programs,
             folder: make_folder(as_root)?,
@@ -149,6 +150,27 @@ impl Drop for Cluster {
         }
         if let Err(error) = fs::remove_dir_all(&self.folder) {
             report::line(&format!("remove {}: {error}", self.folder.display()));
+        }
+    }
+}
+
+/// Stops and removes the clusters of runs that were killed before they could.
+fn sweep(programs: &Path, as_root: bool) {
+    let folders = fs::read_dir("target").into_iter().flatten().flatten();
+    for folder in folders.map(|entry| entry.path()) {
+        let owner = folder
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix("postgres-"));
+        if let Some(owner) = owner
+            && !Path::new("/proc").join(owner).exists()
+            && let Ok(folder) = fs::canonicalize(&folder)
+        {
+            drop(Cluster {
+                programs: programs.to_owned(),
+                folder,
+                as_root,
+                port: 0,
+            });
         }
     }
 }

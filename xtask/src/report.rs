@@ -68,13 +68,21 @@ impl Report {
         if no_skip && !self.skipped.is_empty() {
             line("skipping is a failure here (--no-skip)");
         }
-        line(&format!(
+        line(&self.counts());
+        self.is_good(no_skip)
+    }
+
+    fn is_good(&self, no_skip: bool) -> bool {
+        self.failed.is_empty() && (!no_skip || self.skipped.is_empty())
+    }
+
+    fn counts(&self) -> String {
+        format!(
             "{} passed, {} failed, {} skipped",
             self.passed,
             self.failed.len(),
             self.skipped.len()
-        ));
-        self.failed.is_empty() && (!no_skip || self.skipped.is_empty())
+        )
     }
 }
 
@@ -88,4 +96,32 @@ pub(crate) fn line(text: &str) {
 
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts_the_steps() {
+        let mut report = Report::default();
+        report.step("one", || Ok(Outcome::Passed));
+        report.step("two", || Ok(Outcome::Skipped("no tool".to_owned())));
+        report.step("three", || {
+            Ok(Outcome::PassedExcept(vec!["no browser".to_owned()]))
+        });
+        report.step("four", || bail!("broken"));
+        assert_eq!(report.counts(), "2 passed, 1 failed, 2 skipped");
+        assert!(!report.is_good(false));
+    }
+
+    #[test]
+    fn a_skip_is_a_failure_only_where_nothing_may_be_skipped() {
+        let mut report = Report::default();
+        report.step("one", || Ok(Outcome::Skipped("no tool".to_owned())));
+        assert!(report.is_good(false));
+        assert!(!report.is_good(true));
+    }
 }
