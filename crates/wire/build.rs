@@ -4,9 +4,7 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
-use prost_types::{
-    DescriptorProto, FileDescriptorSet, field_descriptor_proto::Type as FieldType,
-};
+use prost_types::{DescriptorProto, FileDescriptorSet, field_descriptor_proto::Type as FieldType};
 
 /// Message fields that become byte fields in Rust. On the wire both are length-delimited, so
 /// nothing changes there; but bytes keep fields that we do not know, where decoding and

@@ -62,10 +62,12 @@ pub trait TopicLog: Send + Sync {
     ) -> Result<Vec<Envelope>, StoreError>;
 
     /// What several readers have not seen yet, merged by ascending id: for each topic the
-    /// envelopes after its cursor with an id of at most `up_to`. Each topic occurs once.
+    /// envelopes after its cursor whose id is greater than `after` and at most `up_to`. Each
+    /// topic occurs once. To go on, a reader passes the last id it got as `after`.
     async fn merged(
         &self,
         cursors: &[(Topic, After)],
+        after: u64,
         up_to: u64,
         page: Page,
     ) -> Result<Vec<Envelope>, StoreError>;

@@ -46,7 +46,9 @@ impl VectorClock {
 
     /// Each named originator and its last sequence id, by ascending originator.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.0.iter().map(|(originator, sequence)| (*originator, *sequence))
+        self.0
+            .iter()
+            .map(|(originator, sequence)| (*originator, *sequence))
     }
 }
 

@@ -1,0 +1,3 @@
+//! The node as clients see it: real gRPC over loopback, a store in memory.
+
+mod v3;
