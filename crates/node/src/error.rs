@@ -81,6 +81,9 @@ pub enum NodeError {
     /// A cap of the service.
     #[error("{0}")]
     TooMuch(String),
+    /// The client's address is on the deny list.
+    #[error("this address may not use the node")]
+    Denied,
     /// The node goes away.
     #[error("the node is shutting down; connect again in a moment")]
     Closing,
@@ -171,6 +174,7 @@ impl From<NodeError> for Status {
             NodeError::TooSlow => Code::Aborted,
             NodeError::NoPong(_) => Code::DeadlineExceeded,
             NodeError::TooMuch(_) => Code::ResourceExhausted,
+            NodeError::Denied => Code::PermissionDenied,
             NodeError::Closing => Code::Unavailable,
             NodeError::NotFound(_) => Code::NotFound,
             NodeError::Unsupported(_) => Code::Unimplemented,
