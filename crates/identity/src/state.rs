@@ -471,3 +471,130 @@ fn decode_member(
     };
     Ok((key, member))
 }
+
+/// Rules about combinations that few signers can bring about; the others are in `tests/`.
+#[cfg(test)]
+mod tests {
+    use SignatureKind::{Erc191, LegacyDelegated, P256};
+
+    use super::*;
+
+    const ALICE: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const BOB: &str = "0xbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    fn account(address: &str) -> Identifier {
+        Identifier::Ethereum(address.to_owned())
+    }
+
+    fn signed(address: &str, kind: SignatureKind, replay_bytes: &str) -> VerifiedSignature {
+        VerifiedSignature {
+            signer: account(address).into(),
+            kind,
+            replay_bytes: replay_bytes.into(),
+            chain_id: None,
+        }
+    }
+
+    fn create(kind: SignatureKind, nonce: u64) -> Action<VerifiedSignature> {
+        Action::CreateInbox {
+            identifier: account(ALICE),
+            nonce,
+            signature: signed(ALICE, kind, "created"),
+        }
+    }
+
+    fn add_bob(existing: VerifiedSignature, new: VerifiedSignature) -> Action<VerifiedSignature> {
+        Action::Add {
+            member: account(BOB).into(),
+            existing,
+            new,
+        }
+    }
+
+    /// The state after these actions, each in an update of its own, in an inbox of Alice.
+    fn after(
+        nonce: u64,
+        actions: Vec<Action<VerifiedSignature>>,
+    ) -> Result<AssociationState, AssociationError> {
+        let inbox_id = derive_inbox_id(&account(ALICE), nonce).unwrap();
+        let update = |action| VerifiedUpdate {
+            inbox_id: inbox_id.to_string(),
+            client_timestamp_ns: 0,
+            actions: vec![action],
+        };
+        let updates: Vec<_> = actions.into_iter().map(update).collect();
+        replay(&updates, Rules::Libxmtp).map(|state| state.expect("there are updates"))
+    }
+
+    #[test]
+    fn a_v2_key_opens_the_first_inbox_of_its_wallet_only() {
+        assert!(after(0, vec![create(LegacyDelegated, 0)]).is_ok());
+        let refused = after(1, vec![create(LegacyDelegated, 1)]);
+        assert_eq!(refused, Err(AssociationError::LegacySignatureReuse));
+    }
+
+    #[test]
+    fn a_v2_key_adds_and_joins_in_the_first_inbox_of_its_wallet_only() {
+        for (existing, new) in [(LegacyDelegated, Erc191), (Erc191, LegacyDelegated)] {
+            let add = add_bob(signed(ALICE, existing, "1"), signed(BOB, new, "2"));
+            assert!(after(0, vec![create(Erc191, 0), add.clone()]).is_ok());
+            let refused = after(1, vec![create(Erc191, 1), add]);
+            assert_eq!(refused, Err(AssociationError::LegacySignatureReuse));
+        }
+    }
+
+    #[test]
+    fn a_v2_key_does_not_stand_in_for_a_recovery_identifier() {
+        let leave = Action::Revoke {
+            member: RevokedMember::Member(account(ALICE).into()),
+            recovery: signed(ALICE, Erc191, "left"),
+        };
+        let add = |kind| add_bob(signed(ALICE, kind, "1"), signed(BOB, Erc191, "2"));
+        let history = |kind| vec![create(Erc191, 0), leave.clone(), add(kind)];
+        assert!(after(0, history(Erc191)).is_ok());
+        let refused = after(0, history(LegacyDelegated));
+        assert_eq!(refused, Err(AssociationError::LegacySignatureReuse));
+    }
+
+    #[test]
+    fn a_v2_key_neither_revokes_nor_changes_recovery() {
+        let revoke = Action::Revoke {
+            member: RevokedMember::Member(account(ALICE).into()),
+            recovery: signed(ALICE, LegacyDelegated, "1"),
+        };
+        let change = Action::ChangeRecovery {
+            identifier: account(BOB),
+            recovery: signed(ALICE, LegacyDelegated, "1"),
+        };
+        for action in [revoke, change] {
+            let refused = AssociationError::SignatureNotAllowed {
+                role: MemberKind::Ethereum,
+                kind: LegacyDelegated,
+            };
+            assert_eq!(after(0, vec![create(Erc191, 0), action]), Err(refused));
+        }
+    }
+
+    #[test]
+    fn each_of_two_signatures_is_looked_up_among_the_seen() {
+        for (existing, new) in [("created", "fresh"), ("fresh", "created")] {
+            let add = add_bob(signed(ALICE, Erc191, existing), signed(BOB, Erc191, new));
+            let refused = after(0, vec![create(Erc191, 0), add]);
+            assert_eq!(refused, Err(AssociationError::Replay));
+        }
+    }
+
+    #[test]
+    fn a_signature_of_the_wrong_kind_speaks_for_nobody() {
+        let refused = AssociationError::SignatureNotAllowed {
+            role: MemberKind::Ethereum,
+            kind: P256,
+        };
+        assert_eq!(after(0, vec![create(P256, 0)]), Err(refused.clone()));
+        for (existing, new) in [(P256, Erc191), (Erc191, P256)] {
+            let add = add_bob(signed(ALICE, existing, "1"), signed(BOB, new, "2"));
+            let history = vec![create(Erc191, 0), add];
+            assert_eq!(after(0, history), Err(refused.clone()));
+        }
+    }
+}

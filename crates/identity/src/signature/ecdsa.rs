@@ -107,4 +107,22 @@ mod tests {
             assert!(recover(&[1; 32], &[fill; 65], "x").is_err());
         }
     }
+
+    #[test]
+    fn a_high_s_is_read_as_its_low_twin_while_v_stays() {
+        let wallet = WalletSecret::from_bytes(&[9; 32]).unwrap();
+        let low = wallet.sign_text("hello");
+        let (r, s) = Signature::from_slice(&low[..64]).unwrap().split_scalars();
+        let twin = Signature::from_scalars(r.to_bytes(), (-s).to_bytes()).unwrap();
+        let mut high = low;
+        high[..64].copy_from_slice(&twin.to_bytes());
+        let recovered = recover(&eip191_hash("hello"), &high, "x").unwrap();
+        assert_eq!(recovered.address, wallet.address());
+        assert_eq!(recovered.normalized, low);
+
+        // Everybody else would flip V along with S.
+        high[64] = if low[64] == 27 { 28 } else { 27 };
+        let recovered = recover(&eip191_hash("hello"), &high, "x").unwrap();
+        assert_ne!(recovered.address, wallet.address());
+    }
 }

@@ -76,3 +76,103 @@ fn create_identity_text(key_bytes: &[u8]) -> String {
         hex::encode(key_bytes)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use k256::ecdsa::SigningKey;
+    use proto::{
+        UnsignedPublicKey,
+        signature::{EcdsaCompact, Union, WalletEcdsaCompact},
+        unsigned_public_key,
+    };
+
+    use super::*;
+    use crate::WalletSecret;
+
+    fn old_key() -> SigningKey {
+        SigningKey::from_slice(&[5; 32]).unwrap()
+    }
+
+    fn key_bytes() -> Vec<u8> {
+        let point = old_key().verifying_key().to_encoded_point(false);
+        let union = unsigned_public_key::Secp256k1Uncompressed {
+            bytes: point.as_bytes().to_vec().into(),
+        };
+        let key = UnsignedPublicKey {
+            created_ns: 1,
+            union: Some(unsigned_public_key::Union::Secp256k1Uncompressed(union)),
+        };
+        key.encode_to_vec()
+    }
+
+    /// What a wallet says about `key_bytes`.
+    fn vouched(wallet: &WalletSecret, key_bytes: Vec<u8>) -> proto::SignedPublicKey {
+        let bytes = wallet.sign_text(&create_identity_text(&key_bytes));
+        proto::SignedPublicKey {
+            key_bytes: key_bytes.into(),
+            signature: Some(proto::Signature {
+                union: Some(Union::WalletEcdsaCompact(WalletEcdsaCompact {
+                    bytes: bytes[..64].to_vec().into(),
+                    recovery: u32::from(bytes[64] - 27),
+                })),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_delegated_key_speaks_for_the_wallet_that_vouched_for_it() {
+        let wallet = WalletSecret::from_bytes(&[6; 32]).unwrap();
+        let mut key = vouched(&wallet, key_bytes());
+        let signer = ecdsa::address(old_key().verifying_key());
+        let speaks_for = |key: &proto::SignedPublicKey, signer: &str| {
+            let wallet = DelegatedKey(key.clone()).wallet_that_vouched_for(signer);
+            wallet.map(|wallet| (wallet.address, wallet.normalized[64]))
+        };
+        let (address, v) = speaks_for(&key, &signer).unwrap();
+        assert_eq!(address, wallet.address());
+        assert!(v < 2, "the recovery number stands for V as it is");
+
+        let another = speaks_for(&key, &wallet.address());
+        let cause = SignatureError::LegacyKey("key_bytes: another key signed");
+        assert_eq!(another, Err(cause));
+
+        // The other arm of the union means the same.
+        let union = key.signature.take().and_then(|signature| signature.union);
+        let Some(Union::WalletEcdsaCompact(WalletEcdsaCompact { bytes, recovery })) = union else {
+            panic!("made above")
+        };
+        let union = Union::EcdsaCompact(EcdsaCompact { bytes, recovery });
+        key.signature = Some(proto::Signature { union: Some(union) });
+        assert_eq!(speaks_for(&key, &signer).unwrap().0, wallet.address());
+    }
+
+    #[test]
+    fn what_is_no_delegated_key_is_refused() {
+        let wallet = WalletSecret::from_bytes(&[6; 32]).unwrap();
+        let refused = |key: proto::SignedPublicKey| {
+            let wallet = DelegatedKey(key).wallet_that_vouched_for("0x");
+            wallet.map(|wallet| wallet.address).unwrap_err()
+        };
+        let mut unsigned = vouched(&wallet, key_bytes());
+        unsigned.signature = None;
+        let missing = SignatureError::LegacyKey("signature is missing");
+        assert_eq!(refused(unsigned), missing);
+
+        let not_a_key = SignatureError::LegacyKey("key_bytes: not a v2 public key");
+        assert_eq!(refused(vouched(&wallet, vec![0xff])), not_a_key);
+        let empty = SignatureError::LegacyKey("key_bytes: no key inside");
+        assert_eq!(refused(vouched(&wallet, Vec::new())), empty);
+        let mut off_the_curve = key_bytes();
+        *off_the_curve.last_mut().unwrap() ^= 1;
+        let no_point = SignatureError::LegacyKey("key_bytes: not a point on secp256k1");
+        assert_eq!(refused(vouched(&wallet, off_the_curve)), no_point);
+
+        let mut short = vouched(&wallet, key_bytes());
+        short.signature = Some(proto::Signature {
+            union: Some(Union::EcdsaCompact(EcdsaCompact::default())),
+        });
+        let field = "delegated_erc_191.delegated_key.signature";
+        let length = SignatureError::EcdsaLength { field, length: 1 };
+        assert_eq!(refused(short), length);
+    }
+}
