@@ -8,6 +8,7 @@
 
 use std::{
     convert::Infallible,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,10 +24,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use folkmoot_store::Maintenance;
 use folkmoot_wire::DESCRIPTORS;
 use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, Version, header};
+use http_body::Frame;
+use http_body_util::BodyExt;
 use serde_json::json;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tonic_health::{
@@ -43,7 +47,7 @@ use crate::{
     cors::cors,
     framing::{CheckedFrames, Rules},
     json,
-    limits::{Cost, Limits, LimitsConfig},
+    limits::{Cost, Held, Limits, LimitsConfig},
     methods::{self, Method},
     observe::{Call, Door, Observer},
     page::{self, PageConfig},
@@ -89,7 +93,6 @@ impl Node {
     }
 
     /// Everything that an XMTP port answers: [`Edge::router`] of a new edge.
-    #[must_use]
     pub fn router(&self, config: EdgeConfig) -> Router {
         self.edge(config).router()
     }
@@ -237,9 +240,56 @@ impl Edge {
                 .await
                 .map_err(|_| Status::deadline_exceeded("the deadline of the call has passed"))?,
         };
-        // What the request occupied is free again once it is answered.
-        drop(held);
-        Ok(response.map(Body::new))
+        // What the request occupied is free again; what the answer occupies is not.
+        held.release();
+        let response = response.map(Body::new);
+        if method.is_stream() {
+            return Ok(response);
+        }
+        let (head, body) = response.into_parts();
+        let body = WholeAnswer::take(body, held).await?;
+        Ok(http::Response::from_parts(head, Body::new(body)))
+    }
+}
+
+/// The body of a unary answer, which occupies memory until the client has taken it.
+struct WholeAnswer {
+    first: Option<Frame<Bytes>>,
+    rest: Body,
+    _held: Arc<Held>,
+}
+
+impl WholeAnswer {
+    /// Asks for the first frame, since tonic encodes the message then, and counts its bytes.
+    async fn take(mut rest: Body, held: Arc<Held>) -> Result<Self, Status> {
+        let first = rest.frame().await.transpose()?;
+        if let Some(message) = first.as_ref().and_then(Frame::data_ref) {
+            held.grow(message.len())?;
+        }
+        Ok(Self {
+            first,
+            rest,
+            _held: held,
+        })
+    }
+}
+
+impl http_body::Body for WholeAnswer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.first.take() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
     }
 }
 

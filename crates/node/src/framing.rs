@@ -28,6 +28,8 @@ const HEADER: usize = 5;
 /// Compressed messages cannot be counted without decompressing them; a published message
 /// takes at least this many bytes, being encrypted.
 const SMALLEST_COMPRESSED: usize = 48;
+/// By how much the compression of gzip can shrink bytes at most.
+const MOST_EXPANSION: usize = 1032;
 
 /// A request body that ends in an error as soon as its frames do not hold.
 pub(crate) struct CheckedFrames {
@@ -153,6 +155,11 @@ impl CheckedFrames {
                 "request frame: the message has {length} bytes; the limit is {} bytes",
                 self.rules.max_message_bytes
             )));
+        }
+        if is_compressed {
+            // What it may grow to, since it is unpacked before anybody can look at it.
+            let unpacked = length.saturating_mul(MOST_EXPANSION);
+            self.held.grow(unpacked.min(self.rules.max_message_bytes))?;
         }
         self.messages += 1;
         if self.messages > 1 && !self.rules.method.client_streams {
@@ -517,6 +524,19 @@ mod tests {
         }
         body.frame().await.unwrap().unwrap();
         assert_eq!(held.bytes(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_compressed_message_holds_what_it_may_grow_to() {
+        let limits = Limits::new(LimitsConfig::default());
+        let mut rules = rules(SEND, &limits);
+        rules.names_encoding = true;
+        let held = Arc::new(limits.hold(rules.client));
+        let chunk = Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[1, 0, 0, 0, 9])));
+        let body = StreamBody::new(futures::stream::iter([chunk]));
+        let mut body = CheckedFrames::new(tonic::body::Body::new(body), rules, Arc::clone(&held));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(held.bytes(), 5 + 1000);
     }
 
     #[test]

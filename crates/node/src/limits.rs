@@ -2,8 +2,9 @@
 //!
 //! Three kinds of limits:
 //! - **Rates**: token buckets for calls and for published messages. Off unless configured.
-//! - **Bytes in flight**: what requests occupy in memory until they are answered, per address
-//!   and in all. One message of the largest size always passes when nothing else is under way.
+//! - **Bytes in flight**: what requests occupy in memory until they are answered, and what the
+//!   answers of unary calls occupy until the client has taken them, per address and in all. What
+//!   is compressed counts as what it may grow to. One plain message of the largest size always passes when nothing else is under way.
 //! - **Streams** that are open at a time.
 //!
 //! IPv6 clients are counted by their /64, since that is what one subscriber gets. Memory is
@@ -41,9 +42,9 @@ pub struct LimitsConfig {
     /// Whether programs on this machine are free of all these limits. Default: no, since
     /// behind a proxy that is not configured everybody seems to come from there.
     pub exempt_loopback: bool,
-    /// Most request bytes in memory for one address; at least 26 MiB. Default: 128 MiB.
+    /// Most bytes of requests and answers in memory for one address; at least 26 MiB. Default: 128 MiB.
     pub address_bytes: usize,
-    /// Most request bytes in memory for all; at least 26 MiB. Default: 512 MiB.
+    /// Most bytes of requests and answers in memory for all; at least 26 MiB. Default: 512 MiB.
     pub total_bytes: usize,
     /// Most open streams of one address. Default: 10 000.
     pub address_streams: usize,
@@ -288,14 +289,14 @@ impl Held {
         let mut used = self.limits.used.lock();
         if used.bytes + more > config.total_bytes {
             return Err(NodeError::TooMuch(
-                "the node has all the requests in memory that it has room for; try again in a moment"
+                "the node has as many calls in memory as it has room for; try again in a moment"
                     .to_owned(),
             ));
         }
         let usage = used.by_address.entry(client).or_default();
         if usage.bytes + more > config.address_bytes {
             return Err(NodeError::TooMuch(format!(
-                "requests from this address take more than {} bytes at a time; wait for some to be answered",
+                "calls from this address take more than {} bytes at a time; wait for some to be answered",
                 config.address_bytes
             )));
         }

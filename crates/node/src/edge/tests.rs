@@ -663,6 +663,25 @@ async fn half_sent_requests_are_bounded_and_do_not_stop_others() {
 }
 
 #[tokio::test]
+async fn answers_that_nobody_takes_are_bounded() {
+    let limits = Limits::new(LimitsConfig {
+        address_bytes: 50 << 20,
+        ..LimitsConfig::default()
+    });
+    let answer = || {
+        let held = Arc::new(limits.hold(std::net::Ipv4Addr::LOCALHOST.into()));
+        let body = Body::new(Full::new(Bytes::from(vec![0; 20 << 20])));
+        WholeAnswer::take(body, held)
+    };
+    let waiting = (answer().await.unwrap(), answer().await.unwrap());
+    let refused = answer().await.err().unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    drop(waiting);
+    let taken = answer().await.unwrap().collect().await.unwrap();
+    assert_eq!(taken.to_bytes().len(), 20 << 20);
+}
+
+#[tokio::test]
 async fn the_mirror_takes_json_and_protobuf() {
     let server = Server::start().await;
     let body = r#"{"envelopes":[{"contentTopic":"t","timestampNs":"7","message":"AQI="}]}"#;
