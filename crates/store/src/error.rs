@@ -15,7 +15,9 @@ pub enum StoreError {
     #[error("the disk is full; free space and publish again")]
     DiskFull,
     /// The database was written by a newer version of the program.
-    #[error("the database has schema {found}, this program knows up to {known}; run a newer program")]
+    #[error(
+        "the database has schema {found}, this program knows up to {known}; run a newer program"
+    )]
     FromTheFuture {
         /// The schema number found in the database.
         found: u32,

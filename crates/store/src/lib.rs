@@ -6,6 +6,7 @@ mod envelope;
 mod error;
 mod maintenance;
 mod signatures;
+mod sqlite;
 mod topic_log;
 
 pub use address::{Address, AddressChange, AddressIndex, AddressKind};
@@ -14,6 +15,7 @@ pub use envelope::{Draft, Envelope, Fingerprint, Form, Placed};
 pub use error::StoreError;
 pub use maintenance::{Maintenance, Pruned, Retention, Stats};
 pub use signatures::Signatures;
+pub use sqlite::{Durability, SqliteOptions, SqliteStore};
 pub use topic_log::{After, Content, Order, Page, TopicLog};
 
 use std::sync::Arc;

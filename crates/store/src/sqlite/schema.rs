@@ -1,0 +1,97 @@
+//! Connections, and the numbered forms that the file has had.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+
+use crate::{Durability, StoreError};
+
+/// Each step makes one form of the file from the one before it.
+const MIGRATIONS: &[&str] = &[include_str!("schema_v1.sql")];
+/// Bytes of a page: envelopes of 1 KB fill it with little waste.
+const PAGE_BYTES: u32 = 16 << 10;
+/// How long a connection waits for another one's lock.
+const PATIENCE_MS: u32 = 10_000;
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 64;
+
+/// A connection that may write.
+pub(super) fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path).map_err(failed("open the database"))?;
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Off => "OFF",
+    };
+    connection
+        .execute_batch(&format!(
+            "PRAGMA page_size = {PAGE_BYTES};
+             PRAGMA busy_timeout = {PATIENCE_MS};
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = {synchronous};
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -8192;"
+        ))
+        .map_err(failed("open the database"))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(failed("open the database"))?;
+    connection
+        .execute_batch(&format!(
+            "PRAGMA busy_timeout = {PATIENCE_MS};
+             PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -4096;"
+        ))
+        .map_err(failed("open the database"))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Brings the file to the newest form, or refuses one that is newer than this program.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let failed = failed("bring the database to its newest form");
+    let found: u32 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(&failed)?;
+    let known = u32::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    if found > known {
+        return Err(StoreError::FromTheFuture { found, known });
+    }
+    for (number, step) in (found + 1..).zip(&MIGRATIONS[found as usize..]) {
+        let transaction = connection.transaction().map_err(&failed)?;
+        transaction.execute_batch(step).map_err(&failed)?;
+        transaction
+            .pragma_update(None, "user_version", number)
+            .map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+    }
+    Ok(())
+}
+
+/// A counter of the file; 0 if it was never set.
+pub(super) fn meta(connection: &Connection, key: &str) -> Result<u64, StoreError> {
+    let value: Option<i64> = connection
+        .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+            row.get(0)
+        })
+        .optional()
+        .map_err(failed("read the counters"))?;
+    Ok(value.map_or(0, i64::cast_unsigned))
+}
+
+/// Turns SQLite's errors into ours, with what was attempted.
+pub(super) fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |cause| match cause.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::DiskFull,
+        _ => StoreError::Database {
+            doing,
+            cause: cause.into(),
+        },
+    }
+}

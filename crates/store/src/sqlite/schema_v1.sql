@@ -1,0 +1,50 @@
+-- Schema 1. Ids are `count << 12 | slot`; on one node an envelope's sequence is its id, and then it is not stored again.
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE topic (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE);
+
+CREATE TABLE envelope (
+  topic INTEGER NOT NULL,
+  id INTEGER NOT NULL,
+  originator INTEGER NOT NULL,
+  sequence INTEGER,
+  form INTEGER NOT NULL,
+  flags INTEGER NOT NULL,
+  time_ns INTEGER NOT NULL,
+  previous_commit INTEGER NOT NULL,
+  sender_hmac BLOB NOT NULL,
+  payload BLOB NOT NULL,
+  PRIMARY KEY (topic, id)
+) WITHOUT ROWID;
+
+-- Replication reads by originator, housekeeping by age.
+CREATE INDEX by_originator ON envelope (originator, id);
+-- A clock's entry for commits need not read the messages between them.
+CREATE INDEX commits ON envelope (topic, id) WHERE originator = 0;
+
+CREATE TABLE fingerprint (
+  topic INTEGER NOT NULL,
+  fingerprint BLOB NOT NULL,
+  id INTEGER NOT NULL,
+  PRIMARY KEY (topic, fingerprint)
+) WITHOUT ROWID;
+
+CREATE TABLE address (
+  kind INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  association INTEGER NOT NULL,
+  inbox BLOB NOT NULL,
+  revoked INTEGER,
+  PRIMARY KEY (kind, text, association)
+) WITHOUT ROWID;
+
+CREATE TABLE commit_log (
+  group_id BLOB NOT NULL,
+  sequence INTEGER NOT NULL,
+  entry BLOB NOT NULL,
+  signature BLOB NOT NULL,
+  signer BLOB NOT NULL,
+  PRIMARY KEY (group_id, sequence)
+) WITHOUT ROWID;
+
+CREATE TABLE signature (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
