@@ -78,6 +78,9 @@ pub enum NodeError {
     /// The stream's other side did not answer a ping.
     #[error("no pong came within {0} ms of a ping")]
     NoPong(u128),
+    /// The history of a stream could not be read.
+    #[error("the history could not be read; subscribe again from your cursor")]
+    CatchUp,
     /// A cap of the service.
     #[error("{0}")]
     TooMuch(String),
@@ -175,7 +178,7 @@ impl From<NodeError> for Status {
             NodeError::NoPong(_) => Code::DeadlineExceeded,
             NodeError::TooMuch(_) => Code::ResourceExhausted,
             NodeError::Denied => Code::PermissionDenied,
-            NodeError::Closing => Code::Unavailable,
+            NodeError::CatchUp | NodeError::Closing => Code::Unavailable,
             NodeError::NotFound(_) => Code::NotFound,
             NodeError::Unsupported(_) => Code::Unimplemented,
             NodeError::Stored(id) => {

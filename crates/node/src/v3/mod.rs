@@ -6,7 +6,7 @@ mod migration;
 mod mls;
 mod validation;
 
-pub(crate) use identity::verify_contract_signatures;
+pub(crate) use identity::{at_most, verify_contract_signatures};
 
 use folkmoot_wire::proto::xmtp::{
     identity::api::v1::identity_api_server::IdentityApiServer,
