@@ -491,6 +491,26 @@ async fn other_protocols_get_an_answer_that_they_understand() {
 }
 
 #[tokio::test]
+async fn the_text_form_of_grpc_web_is_base64() {
+    let server = Server::start().await;
+    let text = || {
+        http::Request::post("/")
+            .header("content-type", "application/grpc-web-text")
+            .header("accept", "application/grpc-web-text")
+    };
+    // A frame with a `PublishRequest` whose one envelope has the message `abc`.
+    let body = b"AAAAAAcKBRoDYWJj";
+    let answer = server.send(Version::HTTP_11, text(), PUBLISH, body).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    // The frame of an empty message; the trailers are a piece of base64 of their own.
+    assert!(answer.text().starts_with("AAAAAAA="), "{}", answer.text());
+    let answer = server
+        .send(Version::HTTP_11, text(), PUBLISH, b"%%%%")
+        .await;
+    assert_eq!(answer.grpc().0, Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn health_and_readiness_follow_the_store_and_the_drain() {
     let server = Server::start().await;
     let mut health = HealthClient::new(server.channel().await);
