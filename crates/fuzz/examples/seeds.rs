@@ -1,0 +1,355 @@
+//! Writes the seeds of all fuzz targets to `fuzz/corpus/`, from the published vectors and the
+//! test kit. Files of other names stay: they are inputs that once failed.
+
+use std::{error::Error, fs, path::Path};
+
+use folkmoot_fuzz::METHODS;
+use folkmoot_testkit::{Person, mls};
+use folkmoot_wire::{
+    DESCRIPTORS,
+    proto::xmtp::{
+        identity::api::v1::PublishIdentityUpdateRequest,
+        mls::api::v1::{
+            KeyPackageUpload, SendGroupMessagesRequest, SendWelcomeMessagesRequest,
+            UploadKeyPackageRequest,
+        },
+        xmtpv4::{
+            envelopes::{AuthenticatedData, ClientEnvelope, client_envelope::Payload},
+            payer_api::PublishClientEnvelopesRequest,
+        },
+    },
+};
+use prost::Message;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
+};
+use serde_json::Value as Json;
+
+const GROUP: [u8; 16] = [0xa1; 16];
+const ADDRESS: &str = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let vectors = |path: &str| -> Result<Json, Box<dyn Error>> {
+        let text = fs::read_to_string(root.join("crates").join(path))?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    let corpus = Corpus(root.join("fuzz/corpus"));
+
+    for (at, kind) in (0..=6).enumerate() {
+        let identifier = &[kind; 32][..1 + 31 * (at % 2)];
+        corpus.seed(
+            "topic",
+            &format!("kind-{kind}"),
+            &[&[kind], identifier].concat(),
+        )?;
+    }
+
+    let recorded = vectors("conversation/tests/vectors/group_messages.json")?;
+    for at in [1, 3, 8] {
+        let message = hex(&recorded[at]["data"])?;
+        corpus.seed("group_message", &format!("recorded-{at}"), &message)?;
+    }
+    for content in [
+        mls::Content::Application,
+        mls::Content::Proposal,
+        mls::Content::Commit,
+    ] {
+        let message = mls::private_message(&GROUP, 1, content, b"at noon");
+        corpus.seed("group_message", &format!("private-{content:?}"), &message)?;
+    }
+    corpus.seed("group_message", "public-commit", &public_commit())?;
+
+    let recorded = vectors("conversation/tests/vectors/key_packages.json")?;
+    let package = hex(&recorded["key_packages"][0]["tls"])?;
+    corpus.seed("key_package", "recorded", &package)?;
+    corpus.seed("key_package", "cut-short", &package[..900])?;
+    corpus.seed("key_package", "made", &Person::new(1).key_package())?;
+
+    let recorded = vectors("identity/tests/vectors/identity.json")?;
+    for chain in recorded["chains"].as_array().into_iter().flatten() {
+        let name = chain["name"].as_str().unwrap_or("unnamed");
+        if !CHAINS.contains(&name) {
+            continue;
+        }
+        for (at, update) in chain["updates"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
+            let update = hex(&update["identity_update_hex"])?;
+            corpus.seed("identity_update", &format!("{name}-{at}"), &update)?;
+        }
+    }
+
+    for account in [
+        &format!("eip155:1:{ADDRESS}"),
+        "eip155:18446744073709551616:0x12",
+        "a:b:c:d",
+    ] {
+        let length = u8::try_from(account.len())?;
+        let seed = [
+            &[length],
+            account.as_bytes(),
+            &[7; 32],
+            &[0x64, 0x92].repeat(16),
+        ]
+        .concat();
+        let name = account.replace(':', "-");
+        corpus.seed("contract_account", &name, &seed)?;
+    }
+
+    for (method, message) in filled().into_iter().chain(good()) {
+        let name = METHODS[usize::from(method)]
+            .rsplit_once('.')
+            .map_or("", |it| it.1);
+        let name = format!("{}-{}", name.replace('/', "-"), message.len());
+        let is_stream = name.contains("-Subscribe-") && !name.contains("MessageApi");
+        let length = u16::try_from(message.len())?.to_be_bytes();
+        let prefix = if is_stream { &length[..] } else { &[] };
+        let seed = [&[method], prefix, &message].concat();
+        corpus.seed("grpc_request", &name, &seed)?;
+    }
+
+    let (method, message) = &good()[0];
+    let frame = [&[0, 0, 0, 0], &[u8::try_from(message.len())?][..], message].concat();
+    for form in 0..6 {
+        let seed = [&[*method, form, 7][..], &frame].concat();
+        corpus.seed("grpc_body", &format!("form-{form}"), &seed)?;
+    }
+    for (name, body) in [
+        ("flag", &[9, 0, 0, 0, 0][..]),
+        ("too-long", &[0, 255, 255, 255, 255]),
+        ("half", &[0, 0, 0, 0, 9, 1]),
+        ("two", &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        (
+            "gzip",
+            &[
+                1, 0, 0, 0, 20, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            ],
+        ),
+    ] {
+        let seed = [&[*method, 0x40, 200][..], body].concat();
+        corpus.seed("grpc_body", name, &seed)?;
+    }
+
+    for (path, body) in JSON {
+        let seed = [&[*path], body.as_bytes()].concat();
+        corpus.seed(
+            "json_request",
+            &format!("path-{path}-{}", body.len()),
+            &seed,
+        )?;
+    }
+
+    for (name, seed) in [
+        ("upload", &b"\x00\x04an archive of a person's messages"[..]),
+        ("upload-nothing", b"\x00\x04"),
+        ("upload-lies", b"\x01\x04an archive"),
+        ("upload-much", &[[0, 64], [7; 2]].concat().repeat(150)),
+        (
+            "file",
+            b"\x020000000000000000000000000000000000000000000000000000000000000000",
+        ),
+        ("file-parent", b"\x02../../etc/passwd"),
+        ("file-escaped", b"\x02%2e%2e%2f%2e%2e%2fpartial-0"),
+        ("path", b"\x03/upload?x=1"),
+    ] {
+        corpus.seed("history", name, seed)?;
+    }
+    Ok(())
+}
+
+/// Chains of the identity vectors that show every kind of action and signature.
+const CHAINS: &[&str] = &[
+    "change_recovery_to_passkey",
+    "create_add_chrec_revoke_in_one_update",
+    "create_eoa_add_installation",
+    "create_legacy_delegated",
+    "create_scw_inbox",
+    "passkey_adds_installation",
+    "revoke_installation",
+    "unknown_action_kind",
+];
+
+/// Paths of the mirror by their place, with bodies; past the paths stands the query.
+const JSON: &[(u8, &str)] = &[
+    (
+        0,
+        r#"{"messages":[{"v1":{"data":"AAEAAhChoaGhoaGhoaGhoaGhoaGhAAAAAAAAAAEBAAAA","shouldPush":true}}]}"#,
+    ),
+    (
+        1,
+        r#"{"messages":[{"v1":{"installationKey":"AQI=","data":"AQ==","hpkePublicKey":"AQ==","wrapperAlgorithm":"WELCOME_WRAPPER_ALGORITHM_CURVE25519"}}]}"#,
+    ),
+    (
+        2,
+        r#"{"keyPackage":{"keyPackageTlsSerialized":"AAEAAw=="},"isInboxIdCredential":true}"#,
+    ),
+    (
+        3,
+        r#"{"installationKeys":["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]}"#,
+    ),
+    (
+        4,
+        r#"{"groupId":"oaGhoaGhoaGhoaGhoaGhoQ==","pagingInfo":{"direction":2,"limit":5,"idCursor":"18446744073709551615"}}"#,
+    ),
+    (6, r#"{"filters":[{"groupId":"oQ==","idCursor":1e3}]}"#),
+    (
+        7,
+        r#"{"requests":[{"groupId":"oQ==","serializedCommitLogEntry":"oQ==","signature":{"bytes":"","publicKey":""}}]}"#,
+    ),
+    (
+        10,
+        r#"{"requests":[{"inboxId":"1b814a0b4a7d3871d695ac17439012c3809f3bdcb4d4ea8726a5b3a8df569893","sequenceId":"0"}]}"#,
+    ),
+    (
+        11,
+        r#"{"requests":[{"identifier":"0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a","identifierKind":"IDENTIFIER_KIND_ETHEREUM"}]}"#,
+    ),
+    (13, r#"{"content_topics":["/xmtp/mls/1/g-a1a1/proto","*"]}"#),
+    (15, "group_ids=oaGhoQ&groupIds=oQ==&include_content=true"),
+];
+
+struct Corpus(std::path::PathBuf);
+
+impl Corpus {
+    fn seed(&self, target: &str, name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+        let directory = self.0.join(target);
+        fs::create_dir_all(&directory)?;
+        fs::write(
+            directory.join(format!("seed-{}", name.to_lowercase())),
+            bytes,
+        )?;
+        Ok(())
+    }
+}
+
+fn hex(text: &Json) -> Result<Vec<u8>, Box<dyn Error>> {
+    Ok(hex::decode(
+        text.as_str().ok_or("the vectors have hex here")?,
+    )?)
+}
+
+/// The number of a method.
+fn number(path: &str) -> u8 {
+    let at = METHODS.iter().position(|method| method.ends_with(path));
+    at.and_then(|at| u8::try_from(at).ok())
+        .expect("a method's path")
+}
+
+/// Requests that the node takes.
+fn good() -> Vec<(u8, Vec<u8>)> {
+    let person = Person::new(1);
+    let says = mls::says(&GROUP, "at noon");
+    let upload = UploadKeyPackageRequest {
+        key_package: Some(KeyPackageUpload {
+            key_package_tls_serialized: person.key_package(),
+        }),
+        is_inbox_id_credential: true,
+    };
+    let sends = SendGroupMessagesRequest {
+        messages: vec![says.clone(), mls::commits(&GROUP, 1, "c")],
+    };
+    let welcomes = SendWelcomeMessagesRequest {
+        messages: vec![mls::welcomes(&[0xee; 32], "come in")],
+    };
+    let registers = PublishIdentityUpdateRequest {
+        identity_update: person.registration(),
+    };
+    let envelope = ClientEnvelope {
+        aad: Some(AuthenticatedData {
+            target_topic: [&[0], &GROUP[..]].concat().into(),
+            depends_on: None,
+        }),
+        payload: Some(Payload::GroupMessage(says)),
+    };
+    let publishes = PublishClientEnvelopesRequest {
+        envelopes: vec![envelope.encode_to_vec().into()],
+    };
+    vec![
+        (number("SendGroupMessages"), sends.encode_to_vec()),
+        (number("SendWelcomeMessages"), welcomes.encode_to_vec()),
+        (number("UploadKeyPackage"), upload.encode_to_vec()),
+        (number("PublishIdentityUpdate"), registers.encode_to_vec()),
+        (
+            number("PayerApi/PublishClientEnvelopes"),
+            publishes.encode_to_vec(),
+        ),
+    ]
+}
+
+/// A message for each method with every field filled, so that the fuzzer knows them all.
+fn filled() -> Vec<(u8, Vec<u8>)> {
+    let pool = DescriptorPool::decode(DESCRIPTORS).expect("the descriptors decode");
+    let methods = pool
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods
+        .map(|method| {
+            let path = format!("{}/{}", method.parent_service().full_name(), method.name());
+            (number(&path), fill(&method.input(), 0).encode_to_vec())
+        })
+        .collect()
+}
+
+fn fill(descriptor: &MessageDescriptor, depth: usize) -> DynamicMessage {
+    let mut message = DynamicMessage::new(descriptor.clone());
+    for field in descriptor.fields().filter(|_| depth < 5) {
+        let value = sample(&field, depth);
+        let value = match () {
+            () if field.is_map() => {
+                let Kind::Message(entry) = field.kind() else {
+                    continue;
+                };
+                let value = sample(&entry.map_entry_value_field(), depth);
+                let key = match sample(&entry.map_entry_key_field(), depth) {
+                    Value::U32(key) => MapKey::U32(key),
+                    Value::String(key) => MapKey::String(key),
+                    _ => continue,
+                };
+                Value::Map([(key, value)].into())
+            }
+            () if field.is_list() => Value::List(vec![value]),
+            () => value,
+        };
+        message.set_field(&field, value);
+    }
+    message
+}
+
+fn sample(field: &FieldDescriptor, depth: usize) -> Value {
+    match field.kind() {
+        Kind::Message(descriptor) => Value::Message(fill(&descriptor, depth + 1)),
+        Kind::Bytes if field.name().contains("topic") => {
+            Value::Bytes([&[0], &GROUP[..]].concat().into())
+        }
+        Kind::Bytes if field.name().contains("key") => Value::Bytes(vec![0xee; 32].into()),
+        Kind::Bytes => Value::Bytes(GROUP.to_vec().into()),
+        Kind::String if field.name().contains("inbox") => {
+            Value::String(Person::new(1).inbox.to_string())
+        }
+        Kind::String if field.name().contains("topics") => {
+            Value::String(format!("/xmtp/mls/1/g-{}/proto", "a1".repeat(16)))
+        }
+        Kind::String => Value::String(ADDRESS.to_owned()),
+        Kind::Bool => Value::Bool(true),
+        Kind::Enum(_) => Value::EnumNumber(1),
+        Kind::Uint32 | Kind::Fixed32 => Value::U32(1),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(1),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(1),
+        Kind::Uint64 | Kind::Fixed64 => Value::U64(1),
+        Kind::Float => Value::F32(1.0),
+        Kind::Double => Value::F64(1.0),
+    }
+}
+
+/// A public message: framed as RFC 9420 §6.2 has it, up to the content type.
+fn public_commit() -> Vec<u8> {
+    let mut bytes = vec![0, 1, 0, 1, 16];
+    bytes.extend(GROUP);
+    bytes.extend(1u64.to_be_bytes());
+    bytes.extend([1, 0, 0, 0, 0, 0, 3, 0, 0]);
+    bytes
+}
