@@ -560,5 +560,4 @@ fn entries(after: &After) -> usize {
 }
 
 #[cfg(test)]
-#[path = "engine_tests.rs"]
 mod tests;
