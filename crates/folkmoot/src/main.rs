@@ -1,3 +1,21 @@
 //! The Folkmoot program.
 
-fn main() {}
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+use folkmoot::{cli::Cli, failure};
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            let (text, exit) = failure::report(&error);
+            // Nobody is left to tell when standard error is gone.
+            drop(io::stderr().write_all(text.as_bytes()));
+            exit.into()
+        }
+    }
+}

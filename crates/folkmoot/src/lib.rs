@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod bench;
+pub mod cli;
+pub mod config;
+mod data_dir;
+pub mod dev;
+pub mod evm;
+pub mod failure;
+pub mod listen;
+pub mod log;
+mod metrics;
+mod net;
+mod ports;
+mod signals;
+mod storage;
+
+pub use data_dir::DataDir;

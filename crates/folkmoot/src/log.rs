@@ -1,0 +1,65 @@
+//! Logs: to standard error, for people or as JSON.
+
+use std::io;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::{Exit, Failure};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object in each line.
+    Json,
+}
+
+/// What every command takes about its log.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct LogArgs {
+    /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or parts such as `info,folkmoot_node=debug`
+    #[arg(
+        long = "log",
+        value_name = "FILTER",
+        env = "FOLKMOOT_LOG",
+        global = true
+    )]
+    filter: Option<String>,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<LogFormat>,
+}
+
+impl LogArgs {
+    /// Starts logging, with `filter` unless the command line names another.
+    pub(crate) fn start(&self, filter: &str) -> anyhow::Result<()> {
+        self.start_with(filter, LogFormat::default())
+    }
+
+    /// Starts logging, with `filter` and `format` unless the command line names others.
+    pub(crate) fn start_with(&self, filter: &str, format: LogFormat) -> anyhow::Result<()> {
+        let filter = self.filter.as_deref().unwrap_or(filter);
+        let filter = EnvFilter::try_new(filter).map_err(|cause| {
+            Failure::new(
+                Exit::Usage,
+                format!("{filter:?} is not a log filter"),
+                "--log info, or --log info,folkmoot_node=debug",
+            )
+            .because(cause)
+        })?;
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr);
+        // A second start in one process (a test) keeps the first one's settings.
+        drop(match self.log_format.unwrap_or(format) {
+            LogFormat::Pretty => log.try_init(),
+            LogFormat::Json => log.json().try_init(),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! Which database is opened, and how.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use folkmoot_node::{Backlog, Hub};
+use folkmoot_store::{Durability, SqliteOptions, SqliteStore, Store};
+
+/// Where a node's data is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Database {
+    /// A file that only this process uses.
+    Sqlite {
+        /// The file; made if it is missing.
+        path: PathBuf,
+        /// Whether what a publish returned survives a power cut.
+        durability: Durability,
+    },
+}
+
+impl Database {
+    /// Opens the database for the node with this id, and the hub that hears of its writes.
+    pub(crate) async fn open(&self, node_id: u32) -> anyhow::Result<(Arc<dyn Store>, Arc<Hub>)> {
+        let hub = Hub::new(Backlog::default());
+        let slot = u16::try_from(node_id / 100).context("node ids end at 409500")?;
+        let store: Arc<dyn Store> = match self {
+            Self::Sqlite { path, durability } => {
+                let options = SqliteOptions {
+                    slot,
+                    durability: *durability,
+                    ..SqliteOptions::default()
+                };
+                let store = SqliteStore::open(path, options, hub.on_commit())
+                    .with_context(|| format!("open {}", path.display()))?;
+                Arc::new(store)
+            }
+        };
+        hub.begin_at(store.newest_id().await.context("read the newest id")?);
+        Ok((store, hub))
+    }
+}
