@@ -8,6 +8,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     pin::Pin,
     sync::{
         Arc,
@@ -305,6 +306,12 @@ impl Service<http::Request<Body>> for Edge {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         self.clone().answer(request).map(Ok).boxed()
+    }
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Edge").finish_non_exhaustive()
     }
 }
 
