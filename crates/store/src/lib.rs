@@ -5,6 +5,8 @@ mod commit_log;
 mod envelope;
 mod error;
 mod maintenance;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod signatures;
 mod sqlite;
 mod topic_log;
@@ -14,6 +16,8 @@ pub use commit_log::{CommitLog, CommitLogEntry, NewCommitLogEntry};
 pub use envelope::{Draft, Envelope, Fingerprint, Form, Placed};
 pub use error::StoreError;
 pub use maintenance::{Maintenance, Pruned, Retention, Stats};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use signatures::Signatures;
 pub use sqlite::{Durability, SqliteOptions, SqliteStore};
 pub use topic_log::{After, Content, Order, Page, TopicLog};

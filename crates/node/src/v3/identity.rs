@@ -63,7 +63,7 @@ impl IdentityApi for Identity {
         for (at, request) in requests.into_iter().enumerate() {
             let inbox = inbox_id(&format!("requests[{at}].inbox_id"), &request.inbox_id)?;
             let updates = self.updates(&inbox, request.sequence_id).await?;
-            let size: usize = updates.iter().map(|log| log_bytes(log)).sum();
+            let size: usize = updates.iter().map(log_bytes).sum();
             left = left.checked_sub(size).ok_or_else(|| {
                 NodeError::TooMuch(format!(
                     "the answer would pass {} bytes at requests[{at}]; ask for fewer inboxes",

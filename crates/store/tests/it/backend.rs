@@ -16,7 +16,33 @@ pub(crate) struct Backend {
     _folder: Option<TempDir>,
 }
 
+/// The variable that names a PostgreSQL to test on.
+#[cfg(feature = "postgres")]
+const POSTGRES: &str = "FOLKMOOT_TEST_POSTGRES";
+/// The variable without which a missing PostgreSQL is no failure.
+#[cfg(feature = "postgres")]
+const REQUIRE_POSTGRES: &str = "FOLKMOOT_TEST_REQUIRE_POSTGRES";
+
 impl Backend {
+    /// A store in a schema of its own, or nothing where no PostgreSQL is at hand.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn postgres() -> Option<Self> {
+        use folkmoot_store::{PostgresOptions, PostgresStore};
+
+        let url = fresh_schema().await?;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let options = PostgresOptions {
+            readers: 2,
+            ..PostgresOptions::default()
+        };
+        let store = PostgresStore::connect(&url, options, listener(&heard)).await;
+        Some(Self {
+            store: Arc::new(store.unwrap()),
+            heard,
+            _folder: None,
+        })
+    }
+
     pub(crate) fn memory() -> Self {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let store = MemoryStore::new(1, listener(&heard));
@@ -44,6 +70,30 @@ impl Backend {
     }
 }
 
+/// The address of an empty schema in the PostgreSQL that the environment names.
+#[cfg(feature = "postgres")]
+pub(crate) async fn fresh_schema() -> Option<String> {
+    let Ok(url) = std::env::var(POSTGRES) else {
+        assert!(
+            std::env::var_os(REQUIRE_POSTGRES).is_none(),
+            "{POSTGRES} is not set, and {REQUIRE_POSTGRES} is"
+        );
+        eprintln!("skipped: set {POSTGRES}=postgres://… to run this on PostgreSQL");
+        return None;
+    };
+    let schema = format!("test_{:032x}", rand::random::<u128>());
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let made = client
+        .batch_execute(&format!("CREATE SCHEMA {schema}"))
+        .await;
+    made.unwrap();
+    let separator = if url.contains('?') { '&' } else { '?' };
+    Some(format!("{url}{separator}options=-csearch_path%3D{schema}"))
+}
+
 fn listener(heard: &Arc<Mutex<Vec<Arc<Envelope>>>>) -> folkmoot_store::OnCommit {
     let heard = Arc::clone(heard);
     Arc::new(move |envelopes| heard.lock().extend(envelopes))
@@ -60,6 +110,14 @@ macro_rules! for_each_backend {
         #[tokio::test]
         async fn sqlite() {
             super::$promise(crate::backend::Backend::sqlite()).await;
+        }
+
+        #[cfg(feature = "postgres")]
+        #[tokio::test]
+        async fn postgres() {
+            if let Some(backend) = crate::backend::Backend::postgres().await {
+                super::$promise(backend).await;
+            }
         }
     })+ };
 }

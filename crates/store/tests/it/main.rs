@@ -1,5 +1,10 @@
 //! What every store promises, run against each of them.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where it stopped"
+)]
+
 mod backend;
 mod properties;
 mod topic_log;

@@ -361,8 +361,19 @@ for_each_backend!(
 );
 
 #[tokio::test]
-async fn pruning_keeps_commits_and_the_newest_key_package() {
-    let backend = Backend::sqlite();
+async fn sqlite_prunes_but_keeps_commits_and_the_newest_key_package() {
+    pruning_keeps_commits_and_the_newest_key_package(Backend::sqlite()).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn postgres_prunes_but_keeps_commits_and_the_newest_key_package() {
+    if let Some(backend) = Backend::postgres().await {
+        pruning_keeps_commits_and_the_newest_key_package(backend).await;
+    }
+}
+
+async fn pruning_keeps_commits_and_the_newest_key_package(backend: Backend) {
     let picnic = group("picnic");
     let packages = Topic::new(TopicKind::KeyPackages, &[5; 32]).unwrap();
     let store = &backend.store;
@@ -413,4 +424,20 @@ async fn a_copy_can_be_brought_back() {
     assert_eq!(texts(&all), ["before"]);
     let after = store.append(vec![says(&picnic, "after")]).await.unwrap()[0];
     assert!(after.id > between.id, "ids are never given twice");
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_second_process_on_the_same_schema_is_refused() {
+    use folkmoot_store::{PostgresOptions, PostgresStore};
+
+    let Some(url) = crate::backend::fresh_schema().await else {
+        return;
+    };
+    let options = PostgresOptions::default();
+    let first = PostgresStore::connect(&url, options, Arc::new(|_| ())).await;
+    let first = first.unwrap();
+    let second = PostgresStore::connect(&url, options, Arc::new(|_| ())).await;
+    assert!(matches!(second.err(), Some(StoreError::InUse(_))));
+    folkmoot_store::Maintenance::close(&first).await.unwrap();
 }

@@ -1,0 +1,276 @@
+//! The second backend: PostgreSQL, for operators who have one.
+//!
+//! One task writes, in groups, over a connection that also holds the session lock: a second
+//! process on the same schema is refused. Ids are given under an advisory lock inside the
+//! group's transaction, so the order of ids is the order in which they become visible.
+//! Reads go through a pool.
+
+mod read;
+mod schema;
+mod writer;
+
+use std::{path::Path, str::FromStr, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use folkmoot_wire::{InboxId, Topic, VectorClock};
+use tokio_postgres::{Config, NoTls};
+
+use crate::{
+    Address, AddressIndex, After, CommitLog, CommitLogEntry, Content, Draft, Envelope, Maintenance,
+    NewCommitLogEntry, OnCommit, Order, Page, Placed, Pruned, Retention, Signatures, Stats,
+    StoreError, TopicLog,
+};
+use read::{Lanes, MergeBy};
+use writer::{Counts, Job, Writer};
+
+/// How the database is used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PostgresOptions {
+    /// The node's number, its id divided by 100: the low 12 bits of every id. Default: 1.
+    pub slot: u16,
+    /// Connections for reading; one more writes. Default: 8.
+    pub readers: usize,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            slot: 1,
+            readers: 8,
+        }
+    }
+}
+
+/// A store in PostgreSQL, 13 or later.
+pub struct PostgresStore {
+    pool: Pool,
+    writer: Writer,
+    counts: Arc<Counts>,
+}
+
+impl PostgresStore {
+    /// Connects to the database at `url` (`postgres://user:password@host/database`, or
+    /// `key=value` pairs) and makes the tables if they are missing. Tables live in the first
+    /// schema of the connection's search path.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] while another process writes to the same schema,
+    /// [`StoreError::FromTheFuture`] for tables of a newer program, otherwise what PostgreSQL
+    /// says.
+    pub async fn connect(
+        url: &str,
+        options: PostgresOptions,
+        on_commit: OnCommit,
+    ) -> Result<Self, StoreError> {
+        let config =
+            Config::from_str(url).map_err(schema::failed("read the database's address"))?;
+        let counts = Arc::new(Counts::default());
+        let writer =
+            Writer::start(config.clone(), options.slot, on_commit, Arc::clone(&counts)).await?;
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+            .max_size(options.readers.max(1))
+            .build()
+            .map_err(|cause| StoreError::Database {
+                doing: "make the connection pool",
+                cause: cause.into(),
+            })?;
+        Ok(Self {
+            pool,
+            writer,
+            counts,
+        })
+    }
+
+    async fn reader(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(|cause| match cause {
+            deadpool_postgres::PoolError::Closed => StoreError::Closed,
+            cause => StoreError::Database {
+                doing: "connect to the database",
+                cause: cause.into(),
+            },
+        })
+    }
+}
+
+#[async_trait]
+impl TopicLog for PostgresStore {
+    async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Placed>, StoreError> {
+        self.writer.run(|reply| Job::Append { drafts, reply }).await
+    }
+
+    async fn page(
+        &self,
+        topic: &Topic,
+        bound: u64,
+        order: Order,
+        page: Page,
+    ) -> Result<Vec<Envelope>, StoreError> {
+        read::page(&*self.reader().await?, topic, bound, order, page)
+            .await
+            .map_err(schema::failed("read a page"))
+    }
+
+    async fn merged(
+        &self,
+        cursors: &[(Topic, After)],
+        after: u64,
+        up_to: u64,
+        page: Page,
+    ) -> Result<Vec<Envelope>, StoreError> {
+        if cursors.is_empty() || after >= up_to {
+            return Ok(Vec::new());
+        }
+        let failed = schema::failed("read several topics");
+        let reader = self.reader().await?;
+        let originators = read::originators(&reader).await.map_err(&failed)?;
+        let lanes = Lanes::of(cursors, after, &originators);
+        read::merged(&reader, &lanes, up_to, MergeBy::Id, page)
+            .await
+            .map_err(failed)
+    }
+
+    async fn unseen_by_topic(
+        &self,
+        topics: &[Topic],
+        seen: &VectorClock,
+        page: Page,
+    ) -> Result<Vec<Envelope>, StoreError> {
+        let failed = schema::failed("read several topics");
+        let reader = self.reader().await?;
+        let originators = read::originators(&reader).await.map_err(&failed)?;
+        let mut topics = topics.to_vec();
+        topics.sort();
+        topics.dedup();
+        let lanes = Lanes::unseen(&topics, seen, &originators);
+        read::merged(
+            &reader,
+            &lanes,
+            u64::MAX,
+            MergeBy::OriginatorAndSequence,
+            page,
+        )
+        .await
+        .map_err(failed)
+    }
+
+    async fn unseen_by_originator(
+        &self,
+        originators: &[u32],
+        seen: &VectorClock,
+        page: Page,
+    ) -> Result<Vec<Envelope>, StoreError> {
+        let mut originators = originators.to_vec();
+        originators.sort_unstable();
+        originators.dedup();
+        read::unseen_by_originator(&*self.reader().await?, &originators, seen, page)
+            .await
+            .map_err(schema::failed("read an originator"))
+    }
+
+    async fn newest(
+        &self,
+        topics: &[Topic],
+        content: Content,
+    ) -> Result<Vec<Option<Envelope>>, StoreError> {
+        read::newest(&*self.reader().await?, topics, content)
+            .await
+            .map_err(schema::failed("read the newest envelopes"))
+    }
+
+    async fn newest_id(&self) -> Result<u64, StoreError> {
+        Ok(self.counts.newest_id())
+    }
+}
+
+#[async_trait]
+impl AddressIndex for PostgresStore {
+    async fn inboxes(&self, addresses: &[Address]) -> Result<Vec<Option<InboxId>>, StoreError> {
+        read::inboxes(&*self.reader().await?, addresses)
+            .await
+            .map_err(schema::failed("look up addresses"))
+    }
+}
+
+#[async_trait]
+impl CommitLog for PostgresStore {
+    async fn append_commit_log(&self, entries: Vec<NewCommitLogEntry>) -> Result<(), StoreError> {
+        self.writer
+            .run(|reply| Job::CommitLog { entries, reply })
+            .await
+    }
+
+    async fn commit_log(
+        &self,
+        group_id: &[u8],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<CommitLogEntry>, StoreError> {
+        read::commit_log(&*self.reader().await?, group_id, after, limit)
+            .await
+            .map_err(schema::failed("read a commit log"))
+    }
+}
+
+#[async_trait]
+impl Signatures for PostgresStore {
+    async fn signatures(&self, ids: &[u64]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        read::signatures(&*self.reader().await?, ids)
+            .await
+            .map_err(schema::failed("read signatures"))
+    }
+
+    async fn keep_signatures(&self, signatures: Vec<(u64, Bytes)>) -> Result<(), StoreError> {
+        self.writer
+            .run(|reply| Job::Signatures { signatures, reply })
+            .await
+    }
+}
+
+#[async_trait]
+impl Maintenance for PostgresStore {
+    async fn prune(&self, retention: Retention, now_ns: u64) -> Result<Pruned, StoreError> {
+        self.writer
+            .run(|reply| Job::Prune {
+                retention,
+                now_ns,
+                reply,
+            })
+            .await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        let reader = self.reader().await?;
+        let row = reader
+            .query_one("SELECT pg_database_size(current_database())", &[])
+            .await
+            .map_err(schema::failed("measure the database"))?;
+        Ok(self.counts.stats(read::unsigned(&row, 0)))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.writer.run(|reply| Job::Check { reply }).await
+    }
+
+    async fn reset(&self) -> Result<(), StoreError> {
+        self.writer.run(|reply| Job::Reset { reply }).await
+    }
+
+    async fn copy_to(&self, _: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Unsupported("a copy as one file"))
+    }
+
+    async fn replace_with(&self, _: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Unsupported("a copy as one file"))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.pool.close();
+        self.writer.close().await
+    }
+}
