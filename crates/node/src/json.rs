@@ -296,10 +296,15 @@ where
         if method.server_streams {
             return lines(method.output.clone(), messages);
         }
+        let message = match messages.next().await {
+            Some(Ok(message)) => message,
+            Some(Err(status)) => return refusal(&status),
+            None => return refusal(&Status::internal("the service gave no answer")),
+        };
+        // The status comes after the message.
         match messages.next().await {
-            Some(Ok(message)) => whole(&method.output, message, wanted),
             Some(Err(status)) => refusal(&status),
-            None => refusal(&Status::internal("the service gave no answer")),
+            Some(Ok(_)) | None => whole(&method.output, message, wanted),
         }
     }
 }

@@ -711,6 +711,7 @@ async fn the_mirror_takes_json_and_protobuf() {
         (StatusCode::OK, "{}")
     );
     assert_eq!(server.edge.observer().recent()[0].door, Door::Json);
+    assert_eq!(server.edge.observer().recent()[0].status, Some("OK"));
     let protobuf = http::Request::post("/").header("content-type", "application/x-protobuf");
     let answer = server
         .send(
