@@ -17,6 +17,7 @@ const HELP = `node interop/run.mjs [options]
   --program FILE     the folkmoot program (target/release/folkmoot)
   --only TEXT        only what has TEXT in "SDK API scenario", for example "node6 v3 burst"
   --full             the long forms: 20 rounds of the bursts
+  --rounds N         N rounds of every scenario
   --port-offset N    shift the node's ports (0, or the first free offset)
   --no-evm           do not start an Ethereum chain; skips the contract wallets
   --results FILE     where to leave the results as JSON
@@ -27,6 +28,7 @@ const { values: options } = parseArgs({
     program: { type: 'string', default: 'target/release/folkmoot' },
     only: { type: 'string' },
     full: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
     'port-offset': { type: 'string' },
     'no-evm': { type: 'boolean', default: false },
     results: { type: 'string' },
@@ -71,9 +73,9 @@ async function prepareHosts(missing) {
 /** Runs one scenario, all its rounds; gives `{ outcome, seconds, notes }`. */
 async function play(suite, scenario, { hosts, node, chain, parties }) {
   const label = `${suite.name} ${scenario.name}`;
-  const rounds = scenario.rounds?.[options.full ? 'full' : 'short'] ?? 1;
+  const rounds = Number(options.rounds ?? scenario.rounds?.[options.full ? 'full' : 'short'] ?? 1);
   const began = Date.now();
-  const notes = [];
+  let notes = [];
   for (let round = 1; round <= rounds; round += 1) {
     const seed = `${options.seed} ${label} ${round}`;
     const world = new World({ suite, hosts, node, chain, seed });
@@ -81,7 +83,7 @@ async function play(suite, scenario, { hosts, node, chain, parties }) {
     try {
       if (!node.alive) await node.start();
       await within((scenario.seconds ?? 60) * 1000, label, scenario.run(world));
-      notes.push(...world.notes);
+      notes = world.notes;
     } catch (error) {
       const where = rounds > 1 ? ` (round ${round} of ${rounds})` : '';
       say(`FAIL  ${label}${where} after ${secondsSince(began).toFixed(1)} s\n${message(error)}`);

@@ -69,8 +69,8 @@ export class World {
    * `suite` says which SDK and API people use unless told otherwise; `hosts` opens actors by
    * SDK; `node` is the node under test; `chain` the Ethereum chain.
    */
-  constructor({ suite, hosts, node, chain, seed, full }) {
-    Object.assign(this, { suite, hosts, node, chain, seed, full });
+  constructor({ suite, hosts, node, chain, seed }) {
+    Object.assign(this, { suite, hosts, node, chain, seed });
     this.actors = new Map();
     this.count = 0;
     this.notes = [];
