@@ -51,6 +51,8 @@ impl Default for Backlog {
 struct Registry {
     /// The newest id that was handed out.
     newest: u64,
+    /// Every reader by its id, also those of no topic.
+    queues: HashMap<u64, Weak<Queue>>,
     by_topic: HashMap<Topic, Vec<Reader>>,
     /// Readers of every topic of some kinds.
     everything: Vec<(Reader, Vec<TopicKind>)>,
@@ -138,10 +140,7 @@ impl Hub {
     /// How many streams are open.
     #[must_use]
     pub fn readers(&self) -> usize {
-        let registry = self.registry.lock();
-        let mut ids: HashSet<u64> = registry.everything.iter().map(|(r, _)| r.id).collect();
-        ids.extend(registry.by_topic.values().flatten().map(|reader| reader.id));
-        ids.len()
+        self.registry.lock().queues.len()
     }
 
     /// Ends every open subscription with [`End::Closed`]; new ones may follow.
@@ -158,29 +157,29 @@ impl Hub {
         let mut registry = self.registry.lock();
         registry.closed |= for_ever;
         registry.generation += 1;
-        let by_topic = std::mem::take(&mut registry.by_topic);
-        let everything = std::mem::take(&mut registry.everything);
+        registry.by_topic = HashMap::new();
+        registry.everything = Vec::new();
+        let queues = std::mem::take(&mut registry.queues);
         drop(registry);
-        let readers = by_topic
-            .into_values()
-            .flatten()
-            .chain(everything.into_iter().map(|(reader, _)| reader));
-        for queue in readers.filter_map(|reader| reader.queue.upgrade()) {
+        for queue in queues.into_values().filter_map(|queue| queue.upgrade()) {
             queue.end(End::Closed);
         }
     }
 
     fn nothing_yet(self: &Arc<Self>) -> Subscription {
-        let registry = self.registry.lock();
-        let (generation, began, closed) = (registry.generation, registry.newest, registry.closed);
-        drop(registry);
         let queue = Arc::new(Queue::default());
-        if closed {
+        let id = self.made.fetch_add(1, Ordering::Relaxed);
+        let mut registry = self.registry.lock();
+        let (generation, began) = (registry.generation, registry.newest);
+        if registry.closed {
             queue.end(End::Closed);
+        } else {
+            registry.queues.insert(id, Arc::downgrade(&queue));
         }
+        drop(registry);
         Subscription {
             hub: Arc::clone(self),
-            id: self.made.fetch_add(1, Ordering::Relaxed),
+            id,
             queue,
             topics: HashSet::new(),
             kinds: Vec::new(),
@@ -333,6 +332,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut registry = self.hub.registry.lock();
+        registry.queues.remove(&self.id);
         for topic in &self.topics {
             registry.forget(topic, self.id);
         }
@@ -441,6 +441,15 @@ mod tests {
         assert_eq!(ids(&old.next().await.unwrap()), [1]);
         assert_eq!(old.next().await, Err(End::Closed));
         assert_eq!(hub.subscribe([topic(b"a")]).next().await, Err(End::Closed));
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_no_topic_is_ended_too() {
+        let hub = Hub::new(Backlog::default());
+        let mut reader = hub.subscribe([]);
+        assert_eq!(hub.readers(), 1);
+        hub.cut_all();
+        assert_eq!(reader.next().await, Err(End::Closed));
     }
 
     #[tokio::test]

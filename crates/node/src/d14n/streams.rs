@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn frames_stay_below_their_size() {
-        let envelopes = vec![envelope(300), envelope(300), envelope(300), envelope(1200)];
+        let envelopes = vec![envelope(400), envelope(400), envelope(400), envelope(1200)];
         assert_eq!(sizes(split(envelopes, 1000, 2000)), [2, 1, 1]);
     }
 

@@ -1,4 +1,6 @@
-//! The node as clients see it: real gRPC over loopback, a store in memory.
+//! The node as clients see it: real gRPC over loopback, a store in memory or in SQLite.
 
 mod bad_input;
+mod d14n;
+mod subscribe;
 mod v3;
