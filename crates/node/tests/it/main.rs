@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod d14n;
+mod headers;
 mod subscribe;
 mod v3;
