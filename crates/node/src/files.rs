@@ -9,7 +9,7 @@
 //!   the bare id, as text.
 //! - `GET` and `HEAD /files/{id}`: the same bytes.
 //!
-//! Source: `docs/wire`, node API section 4.5.
+//! Source: node API section 4.5.
 
 use std::{
     collections::HashMap,
