@@ -5,7 +5,9 @@ use std::{io, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::{bench::BenchCommand, dev::DevCommand, log::LogArgs};
+use crate::{
+    bench::BenchCommand, dev::DevCommand, doctor::DoctorCommand, log::LogArgs, serve::ServeCommand,
+};
 
 /// Open messaging in one program: an XMTP network that you run yourself.
 #[derive(Debug, Parser)]
@@ -34,6 +36,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 network, 4 not found, 5 refused."
 enum Command {
     /// Run a whole XMTP network on this machine, for development and tests
     Dev(DevCommand),
+    /// Run a node for other people, as `folkmoot.toml` says
+    Serve(ServeCommand),
+    /// Check the configuration, the disk, the ports, the clock and the database
+    Doctor(DoctorCommand),
     /// Measure a server under load
     Bench(BenchCommand),
 }
@@ -54,6 +60,11 @@ impl Cli {
                 Command::Dev(command) => {
                     self.log.start("warn")?;
                     command.run().await
+                }
+                Command::Serve(command) => command.run(&self.log).await,
+                Command::Doctor(command) => {
+                    self.log.start("error")?;
+                    command.run(&mut io::stdout()).await
                 }
                 Command::Bench(command) => {
                     self.log.start("warn")?;

@@ -26,52 +26,40 @@ impl DataDir {
     ///
     /// A [`Failure`] when another process has it, or when it cannot be used.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let unusable = || unusable(path);
         let is_new = !path.exists();
-        let unusable = || {
-            Failure::new(
-                Exit::Failed,
-                format!("cannot use the data directory {}", path.display()),
-                "name a directory that this user may write to",
-            )
-        };
         fs::create_dir_all(path).map_err(|cause| unusable().because(cause))?;
         if is_new {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))
                 .map_err(|cause| unusable().because(cause))?;
         }
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path.join("lock"))
-            .map_err(|cause| unusable().because(cause))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                drop(lock.read_to_string(&mut owner));
-                let owner = match owner.trim() {
-                    "" => "another process".to_owned(),
-                    pid => format!("process {pid}"),
-                };
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!("the data directory {} is in use by {owner}", path.display()),
-                    "stop that process, or name another directory",
-                )
-                .into());
-            }
-            Err(TryLockError::Error(cause)) => return Err(unusable().because(cause).into()),
+        match lock(path, Lock::Made)? {
+            Ok(lock) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(owner) => Err(Failure::new(
+                Exit::Refused,
+                format!("the data directory {} is in use by {owner}", path.display()),
+                "stop that process, or name another directory",
+            )
+            .into()),
         }
-        lock.set_len(0)
-            .and_then(|()| writeln!(lock, "{}", std::process::id()))
-            .map_err(|cause| unusable().because(cause))?;
-        Ok(Self {
+    }
+
+    /// Takes the directory `path` only if it is there; `None` when another process has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Absent`] when nothing was ever kept there; a [`Failure`] when it cannot be used.
+    pub(crate) fn open_existing(path: &Path) -> anyhow::Result<Option<Self>> {
+        if !path.join(LOCK).exists() {
+            return Err(Absent.into());
+        }
+        Ok(lock(path, Lock::Found)?.ok().map(|lock| Self {
             path: path.to_owned(),
             _lock: lock,
-        })
+        }))
     }
 
     /// The directory.
@@ -106,6 +94,14 @@ impl DataDir {
         absent_is_fine(fs::remove_dir_all(self.history()))
     }
 
+    /// The node's key, if it was made.
+    pub(crate) fn existing_node_key(&self) -> anyhow::Result<Option<NodeKey>> {
+        if !self.path.join(NODE_KEY).exists() {
+            return Ok(None);
+        }
+        self.node_key().map(Some)
+    }
+
     /// The node's key; made, and kept in a file that only this user reads, at the first call.
     ///
     /// # Errors
@@ -137,6 +133,54 @@ impl DataDir {
     }
 }
 
+/// There is no data directory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("there is no data directory yet")]
+pub(crate) struct Absent;
+
+/// Whether the lock's file may be made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Lock {
+    Made,
+    Found,
+}
+
+/// Locks a directory, or tells who has it.
+fn lock(path: &Path, file: Lock) -> Result<Result<File, String>, Failure> {
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(file == Lock::Made)
+        .truncate(false)
+        .mode(0o600)
+        .open(path.join(LOCK))
+        .map_err(|cause| unusable(path).because(cause))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            return Ok(Err(match lock.read_to_string(&mut owner) {
+                Ok(1..) => format!("process {}", owner.trim()),
+                _ => "another process".to_owned(),
+            }));
+        }
+        Err(TryLockError::Error(cause)) => return Err(unusable(path).because(cause)),
+    }
+    lock.set_len(0)
+        .and_then(|()| writeln!(lock, "{}", std::process::id()))
+        .map_err(|cause| unusable(path).because(cause))?;
+    Ok(Ok(lock))
+}
+
+fn unusable(path: &Path) -> Failure {
+    Failure::new(
+        Exit::Failed,
+        format!("cannot use the data directory {}", path.display()),
+        "name a directory that this user may write to",
+    )
+}
+
+const LOCK: &str = "lock";
 const DATABASE: &str = "node.sqlite";
 const HISTORY: &str = "history";
 const NODE_KEY: &str = "node.key";

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 mod data_dir;
 pub mod dev;
+mod doctor;
 pub mod evm;
 pub mod failure;
 pub mod listen;
@@ -12,6 +13,8 @@ pub mod log;
 mod metrics;
 mod net;
 mod ports;
+mod ready;
+pub mod serve;
 mod signals;
 mod storage;
 

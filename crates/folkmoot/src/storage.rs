@@ -4,7 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use folkmoot_node::{Backlog, Hub};
-use folkmoot_store::{Durability, SqliteOptions, SqliteStore, Store};
+use folkmoot_store::{
+    Durability, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
+};
 
 /// Where a node's data is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,6 +17,11 @@ pub(crate) enum Database {
         path: PathBuf,
         /// Whether what a publish returned survives a power cut.
         durability: Durability,
+    },
+    /// A PostgreSQL database.
+    Postgres {
+        /// Where it is, and who uses it: `postgres://user:password@host/name`.
+        url: String,
     },
 }
 
@@ -32,6 +39,16 @@ impl Database {
                 };
                 let store = SqliteStore::open(path, options, hub.on_commit())
                     .with_context(|| format!("open {}", path.display()))?;
+                Arc::new(store)
+            }
+            Self::Postgres { url } => {
+                let options = PostgresOptions {
+                    slot,
+                    ..PostgresOptions::default()
+                };
+                let store = PostgresStore::connect(url, options, hub.on_commit())
+                    .await
+                    .context("connect to PostgreSQL")?;
                 Arc::new(store)
             }
         };

@@ -50,9 +50,9 @@ fn an_unknown_key_is_named_with_its_file_and_line() {
         text.starts_with("folkmoot.toml, line 3: unknown field `nmae`"),
         "{text}"
     );
-    let text = refusal("[listen]\n");
+    let text = refusal("[listens]\n");
     assert!(
-        text.starts_with("folkmoot.toml, line 1: unknown field `listen`"),
+        text.starts_with("folkmoot.toml, line 1: unknown field `listens`"),
         "{text}"
     );
 }

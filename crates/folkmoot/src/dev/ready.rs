@@ -1,11 +1,11 @@
-//! The ready file: how another program finds the network.
+//! What the ready file says of a development network.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
 use super::doors::Address;
+use crate::ready;
 
 /// Writes the addresses as one JSON object: `pid`, and a URL for each door. The file appears
 /// with all of its contents.
@@ -16,11 +16,7 @@ pub(super) fn write(file: &Path, addresses: &[Address]) -> anyhow::Result<()> {
         let url = address.url(&local_host(address));
         object.insert(address.door.name().to_owned(), Value::String(url));
     }
-    let mut partial = file.as_os_str().to_owned();
-    partial.push(".partial");
-    fs::write(&partial, format!("{:#}\n", Value::Object(object)))
-        .and_then(|()| fs::rename(&partial, file))
-        .with_context(|| format!("write the ready file {}", file.display()))
+    ready::write(file, &Value::Object(object))
 }
 
 /// How a program on this machine dials a door.
@@ -38,6 +34,8 @@ pub(super) fn local_host(address: &Address) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::{super::Door, *};
 
     #[test]
