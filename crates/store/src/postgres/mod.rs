@@ -5,6 +5,7 @@
 //! group's transaction, so the order of ids is the order in which they become visible.
 //! Reads go through a pool.
 
+mod copy;
 mod read;
 mod schema;
 mod writer;
@@ -85,6 +86,25 @@ impl PostgresStore {
             writer,
             counts,
         })
+    }
+
+    /// Writes a consistent copy of the database at `url`, which a node may be using, to the new
+    /// file `to`: the embedded store's file, so that it can be restored to either backend.
+    ///
+    /// # Errors
+    ///
+    /// What PostgreSQL or the file system says.
+    pub async fn copy_database(url: &str, to: &Path) -> Result<Stats, StoreError> {
+        let failed = schema::failed("connect to the database");
+        let config = Config::from_str(url).map_err(&failed)?;
+        let (mut client, connection) = config.connect(NoTls).await.map_err(failed)?;
+        let connection = tokio::spawn(connection);
+        let copied = copy::copy_out(&mut client, to).await;
+        drop(client);
+        // The connection ends with its client; how it ended says nothing about the copy.
+        let _ = connection.await;
+        copied?;
+        crate::SqliteStore::verify_copy(to)
     }
 
     async fn reader(&self) -> Result<Object, StoreError> {
@@ -261,12 +281,13 @@ impl Maintenance for PostgresStore {
         self.writer.run(|reply| Job::Reset { reply }).await
     }
 
-    async fn copy_to(&self, _: &Path) -> Result<(), StoreError> {
-        Err(StoreError::Unsupported("a copy as one file"))
+    async fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+        copy::copy_out(&mut *self.reader().await?, to).await
     }
 
-    async fn replace_with(&self, _: &Path) -> Result<(), StoreError> {
-        Err(StoreError::Unsupported("a copy as one file"))
+    async fn replace_with(&self, from: &Path) -> Result<(), StoreError> {
+        let from = from.to_path_buf();
+        self.writer.run(|reply| Job::Replace { from, reply }).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

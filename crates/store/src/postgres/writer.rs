@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     num::NonZeroUsize,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,6 +22,7 @@ use tokio::sync::{
 use tokio_postgres::{Client, Config, NoTls, Transaction};
 
 use super::{
+    copy,
     read::{IS_COMMIT, SHOULD_PUSH, unsigned},
     schema::{self, failed},
 };
@@ -67,6 +69,10 @@ pub(super) enum Job {
         reply: Reply<()>,
     },
     Reset {
+        reply: Reply<()>,
+    },
+    Replace {
+        from: PathBuf,
         reply: Reply<()>,
     },
     Close {
@@ -219,6 +225,10 @@ impl State {
                 }
                 Job::Reset { reply } => {
                     let result = self.reset().await;
+                    let _ = reply.send(self.recover(result).await);
+                }
+                Job::Replace { from, reply } => {
+                    let result = self.replace(&from).await;
                     let _ = reply.send(self.recover(result).await);
                 }
                 Job::Close { reply } => {
@@ -416,6 +426,25 @@ impl State {
         keep_counts(&transaction, &self.memory).await?;
         transaction.commit().await.map_err(failed)?;
         self.publish_counts();
+        Ok(())
+    }
+
+    /// Takes over the copy `from`; ids go on from the greater count.
+    async fn replace(&mut self, from: &Path) -> Result<(), StoreError> {
+        self.ready().await?;
+        let failed = failed("take over a copy");
+        let ids = self.memory.ids.cast_signed();
+        let transaction = begin(&mut self.client).await?;
+        copy::copy_in(&transaction, from).await?;
+        transaction
+            .execute(
+                "UPDATE meta SET value = greatest(value, $1) WHERE key = 'ids'",
+                &[&ids],
+            )
+            .await
+            .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)?;
+        self.memory.heads.clear();
         Ok(())
     }
 

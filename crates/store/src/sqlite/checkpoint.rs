@@ -26,7 +26,7 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     pub(super) fn start(path: &Path) -> Result<Self, StoreError> {
-        let connection = schema::connect(path, Durability::Full)?;
+        let connection = schema::connect(path, Durability::Full, None)?;
         let (ask, asked) = sync_channel::<()>(1);
         let thread = thread::Builder::new()
             .name("store-checkpoint".to_owned())

@@ -5,6 +5,7 @@
 //! [`checkpoint`] moves the write-ahead log back into the file, away from the writer.
 
 mod checkpoint;
+pub(crate) mod copy;
 mod read;
 mod readers;
 mod schema;
@@ -40,6 +41,8 @@ pub struct SqliteOptions {
     pub durability: Durability,
     /// Reader threads, each with a connection. Default: 2.
     pub readers: usize,
+    /// Size at which the file counts as a full disk, in bytes. Default: none.
+    pub max_bytes: Option<u64>,
 }
 
 impl Default for SqliteOptions {
@@ -48,6 +51,7 @@ impl Default for SqliteOptions {
             slot: 1,
             durability: Durability::Full,
             readers: 2,
+            max_bytes: None,
         }
     }
 }
@@ -91,7 +95,7 @@ impl SqliteStore {
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
         let path = path.into();
-        let mut connection = schema::connect(&path, options.durability)?;
+        let mut connection = schema::connect(&path, options.durability, options.max_bytes)?;
         schema::migrate(&mut connection)?;
         let counts = Arc::new(Counts::default());
         counts.load(&connection)?;
@@ -110,6 +114,25 @@ impl SqliteStore {
             readers,
             counts,
         })
+    }
+
+    /// Writes a consistent copy of the database file `from`, which another process may be
+    /// using, to the new file `to`, and verifies it.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says, or what is wrong with the copy.
+    pub fn copy_file(from: &Path, to: &Path) -> Result<Stats, StoreError> {
+        copy::copy(from, to)
+    }
+
+    /// Reads a copy from end to end and counts what it holds.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn verify_copy(path: &Path) -> Result<Stats, StoreError> {
+        copy::verify(path)
     }
 }
 
@@ -324,7 +347,7 @@ impl Maintenance for SqliteStore {
         let to = to.to_path_buf();
         self.readers
             .run("copy the database", move |connection| {
-                read::copy_to(connection, &to)
+                copy::copy_connection(connection, &to)
             })
             .await
     }

@@ -3,7 +3,6 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    path::Path,
 };
 
 use bytes::Bytes;
@@ -233,12 +232,6 @@ pub(super) fn signature(connection: &Connection, id: u64) -> Result<Option<Bytes
         .prepare_cached("SELECT bytes FROM signature WHERE id = ?1")?
         .query_row([id.cast_signed()], |row| bytes(row, 0))
         .optional()
-}
-
-pub(super) fn copy_to(connection: &Connection, to: &Path) -> Result<()> {
-    let mut copy = Connection::open(to)?;
-    let backup = rusqlite::backup::Backup::new(connection, &mut copy)?;
-    backup.run_to_completion(i32::MAX, std::time::Duration::ZERO, None)
 }
 
 /// Every originator that has an envelope, ascending.

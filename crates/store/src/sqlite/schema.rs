@@ -15,8 +15,12 @@ const PATIENCE_MS: u32 = 10_000;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;
 
-/// A connection that may write.
-pub(super) fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+/// A connection that may write, to a file of at most `max_bytes`.
+pub(super) fn connect(
+    path: &Path,
+    durability: Durability,
+    max_bytes: Option<u64>,
+) -> Result<Connection, StoreError> {
     let connection = Connection::open(path).map_err(failed("open the database"))?;
     let synchronous = match durability {
         Durability::Full => "FULL",
@@ -33,6 +37,12 @@ pub(super) fn connect(path: &Path, durability: Durability) -> Result<Connection,
              PRAGMA cache_size = -8192;"
         ))
         .map_err(failed("open the database"))?;
+    if let Some(max_bytes) = max_bytes {
+        let pages = max_bytes / u64::from(PAGE_BYTES);
+        connection
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            .map_err(failed("open the database"))?;
+    }
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
@@ -56,13 +66,7 @@ pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
 /// Brings the file to the newest form, or refuses one that is newer than this program.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let failed = failed("bring the database to its newest form");
-    let found: u32 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(&failed)?;
-    let known = u32::try_from(MIGRATIONS.len()).expect("there are few migrations");
-    if found > known {
-        return Err(StoreError::FromTheFuture { found, known });
-    }
+    let found = check_version(connection)?;
     for (number, step) in (found + 1..).zip(&MIGRATIONS[found as usize..]) {
         let transaction = connection.transaction().map_err(&failed)?;
         transaction.execute_batch(step).map_err(&failed)?;
@@ -72,6 +76,18 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.commit().map_err(&failed)?;
     }
     Ok(())
+}
+
+/// The number of the file's form, if this program knows it.
+pub(super) fn check_version(connection: &Connection) -> Result<u32, StoreError> {
+    let found: u32 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(failed("read the database's version"))?;
+    let known = u32::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    if found > known {
+        return Err(StoreError::FromTheFuture { found, known });
+    }
+    Ok(found)
 }
 
 /// A counter of the file; 0 if it was never set.

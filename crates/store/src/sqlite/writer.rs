@@ -627,7 +627,7 @@ impl State {
     fn replace(&mut self, from: &std::path::Path) -> Result<(), StoreError> {
         let failed = failed("replace the database");
         let ids = self.memory.ids;
-        let mut copy = schema::connect(from, crate::Durability::Off)?;
+        let mut copy = schema::connect(from, crate::Durability::Off, None)?;
         schema::migrate(&mut copy)?;
         Backup::new(&copy, &mut self.connection)
             .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::ZERO, None))

@@ -6,5 +6,6 @@
 )]
 
 mod backend;
+mod durability;
 mod properties;
 mod topic_log;

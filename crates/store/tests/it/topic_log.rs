@@ -127,7 +127,7 @@ async fn the_listener_hears_each_envelope_once_in_the_order_of_ids(backend: Back
                 let text = format!("{writer} {number}");
                 let placed = store.append(vec![says(&picnic, &text)]).await.unwrap();
                 let newest = store
-                    .newest(&[picnic.clone()], Content::Metadata)
+                    .newest(std::slice::from_ref(&picnic), Content::Metadata)
                     .await
                     .unwrap();
                 assert!(
@@ -225,7 +225,7 @@ async fn a_clock_hides_what_it_has_seen_of_each_originator(backend: Backend) {
     assert_eq!(texts(&merged), ["commit 2", "text 3"]);
     let nothing_of_100 = VectorClock::from_iter([(0, placed[3].id)]);
     let unseen = store
-        .unseen_by_topic(&[picnic.clone()], &nothing_of_100, ALL)
+        .unseen_by_topic(std::slice::from_ref(&picnic), &nothing_of_100, ALL)
         .await
         .unwrap();
     assert_eq!(texts(&unseen), ["text 1", "text 2", "text 3"]);
@@ -410,8 +410,84 @@ async fn pruning_keeps_commits_and_the_newest_key_package(backend: Backend) {
 }
 
 #[tokio::test]
-async fn a_copy_can_be_brought_back() {
-    let backend = Backend::sqlite();
+async fn a_copy_of_sqlite_can_be_brought_back() {
+    a_copy_can_be_brought_back(Backend::sqlite()).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_copy_of_postgres_can_be_brought_back() {
+    if let Some(backend) = Backend::postgres().await {
+        a_copy_can_be_brought_back(backend).await;
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_copy_moves_everything_to_another_backend_and_back() {
+    let Some(postgres) = Backend::postgres().await else {
+        return;
+    };
+    let sqlite = Backend::sqlite();
+    let picnic = group("picnic");
+    let once = Draft {
+        fingerprint: Some([3; 16]),
+        ..says(&picnic, "once")
+    };
+    let wallet = Address {
+        kind: AddressKind::Ethereum,
+        text: "0xabc".to_owned(),
+    };
+    let inbox = InboxId::from_bytes([1; 32]);
+    let update = Draft {
+        addresses: vec![AddressChange::Added(wallet.clone())],
+        inbox: Some(inbox),
+        ..Draft::new(Topic::identity(&inbox), 1, Bytes::from_static(b"update"))
+    };
+    let drafts = vec![commits(&picnic, "commit"), once.clone(), update];
+    let placed = sqlite.store.append(drafts).await.unwrap();
+    let many = (0..1200).map(|number| says(&group(&format!("{}", number % 7)), "hello"));
+    sqlite.store.append(many.collect()).await.unwrap();
+    let signature = Bytes::from_static(b"signature");
+    let signatures = vec![(placed[0].id, signature.clone())];
+    sqlite.store.keep_signatures(signatures).await.unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let [there, back] = ["there", "back"].map(|name| folder.path().join(name));
+    sqlite.store.copy_to(&there).await.unwrap();
+    postgres.store.replace_with(&there).await.unwrap();
+    postgres.store.copy_to(&back).await.unwrap();
+    let empty = Backend::sqlite();
+    empty.store.replace_with(&back).await.unwrap();
+    for store in [&postgres.store, &empty.store] {
+        let all = |store: Arc<dyn folkmoot_store::Store>| async move {
+            let seen = VectorClock::new();
+            store
+                .unseen_by_originator(&[0, 1, 100], &seen, ALL)
+                .await
+                .unwrap()
+        };
+        assert_eq!(
+            all(Arc::clone(store)).await,
+            all(Arc::clone(&sqlite.store)).await
+        );
+        assert_eq!(
+            store.inboxes(std::slice::from_ref(&wallet)).await.unwrap(),
+            [Some(inbox)]
+        );
+        let kept = store.signatures(&[placed[0].id]).await.unwrap();
+        assert_eq!(kept, [Some(signature.clone())]);
+        let again = store.append(vec![once.clone()]).await.unwrap()[0];
+        assert_eq!((again.id, again.duplicate), (placed[1].id, true));
+        let next = store
+            .append(vec![says(&group("new topic"), "next")])
+            .await
+            .unwrap()[0];
+        assert!(next.id > placed[2].id);
+    }
+}
+
+async fn a_copy_can_be_brought_back(backend: Backend) {
     let picnic = group("picnic");
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.sqlite");
