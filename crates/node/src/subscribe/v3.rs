@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// No id is greater, and databases have no greater integers.
+const MOST_ID: u64 = i64::MAX.unsigned_abs();
+
 /// Answers one bidirectional stream of the v3 generation.
 pub(crate) fn v3(node: &Node, requests: Streaming<SubscribeRequest>) -> Answers<SubscribeResponse> {
     session::run::<V3>(node, requests)
@@ -92,7 +95,7 @@ impl Generation for V3 {
 fn mutate(asked: subscribe_request::v1::Mutate) -> Result<Mutate, NodeError> {
     let adds = asked.adds.into_iter().enumerate().map(|(at, add)| {
         let topic = topic(&format!("v1.mutate.adds[{at}].topic"), add.topic)?;
-        Ok((topic, After::Id(add.id_cursor)))
+        Ok((topic, After::Id(add.id_cursor.min(MOST_ID))))
     });
     let removes = asked
         .removes

@@ -20,8 +20,8 @@ use folkmoot_wire::proto::xmtp::{
     },
     mls::api::v1::{
         FetchKeyPackagesRequest, GroupMessageInput, KeyPackageUpload, QueryGroupMessagesRequest,
-        SendGroupMessagesRequest, UploadKeyPackageRequest, group_message,
-        mls_api_client::MlsApiClient,
+        QueryWelcomeMessagesRequest, SendGroupMessagesRequest, UploadKeyPackageRequest,
+        group_message, mls_api_client::MlsApiClient, welcome_message,
     },
     xmtpv4::{
         envelopes::{
@@ -653,7 +653,7 @@ async fn another_node_replicates_without_a_seam() {
 }
 
 #[tokio::test]
-async fn the_push_feed_carries_everything_from_now_on() {
+async fn the_push_feed_carries_everything_from_now_on_and_v3_reads_the_welcome() {
     let mut world = World::new().await;
     world.publishes([message("before")]).await.unwrap();
     let mut push = NotificationApiClient::new(world.node.channel().await);
@@ -666,6 +666,17 @@ async fn the_push_feed_carries_everything_from_now_on() {
     );
     let published = world.publishes([welcome, message("after")]).await.unwrap();
     assert_eq!(envelopes(&mut feed).await, published);
+    let request = QueryWelcomeMessagesRequest {
+        installation_key: vec![0xee; 32].into(),
+        paging_info: None,
+    };
+    let page = world.mls.query_welcome_messages(request).await.unwrap();
+    let welcomes = page.into_inner().messages;
+    let Some(welcome_message::Version::V1(welcome)) = &welcomes[0].version else {
+        panic!("v3 clients read the welcome too");
+    };
+    assert_eq!((NODE, welcome.id), place(&published[0]));
+    assert_eq!(welcome.data, "come in");
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl Wire {
         }
     }
 
-    async fn says(&mut self, request: Request) {
+    async fn says(&self, request: Request) {
         let request = SubscribeRequest {
             version: Some(subscribe_request::Version::V1(subscribe_request::V1 {
                 request: Some(request),
@@ -63,7 +63,7 @@ impl Wire {
         requests.send(request).await.unwrap();
     }
 
-    async fn adds(&mut self, mutate_id: u64, topics: &[Vec<u8>]) {
+    async fn adds(&self, mutate_id: u64, topics: &[Vec<u8>]) {
         let adds = topics.iter().map(|topic| Subscription {
             topic: topic.clone().into(),
             id_cursor: 0,

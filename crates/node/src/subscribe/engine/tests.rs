@@ -17,12 +17,18 @@ struct World {
     heard: HashSet<Topic>,
     /// What the hub has for the stream.
     waiting: Vec<Arc<Envelope>>,
-    /// The read that the engine asked for.
-    read: Option<(Arc<[(Topic, After)]>, u64, u64)>,
+    read: Option<Read>,
     /// The frames that were sent and not looked at yet.
     sent: Vec<Frame>,
     closed: bool,
     now: Instant,
+}
+
+/// A read that the engine asked for.
+struct Read {
+    cursors: Arc<[(Topic, After)]>,
+    after: u64,
+    up_to: u64,
 }
 
 impl World {
@@ -89,7 +95,12 @@ impl World {
 
     /// Answers the read that is under way with at most `rows` envelopes.
     fn reads(&mut self, rows: usize) {
-        let Some((cursors, after, up_to)) = self.read.take() else {
+        let Some(Read {
+            cursors,
+            after,
+            up_to,
+        }) = self.read.take()
+        else {
             return;
         };
         let is_new = |one: &&Arc<Envelope>| {
@@ -135,7 +146,11 @@ impl World {
                     up_to,
                 } => {
                     assert!(self.read.is_none(), "one read at a time");
-                    self.read = Some((cursors, after, up_to));
+                    self.read = Some(Read {
+                        cursors,
+                        after,
+                        up_to,
+                    });
                 }
                 Output::Send(frame) => self.sent.push(frame),
                 Output::Close => {
