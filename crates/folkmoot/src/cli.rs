@@ -34,11 +34,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 network, 4 not found, 5 refused."
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a whole XMTP network on this machine, for development and tests
     Dev(DevCommand),
-    /// Run a node for other people, as `folkmoot.toml` says
     Serve(ServeCommand),
-    /// Check the configuration, the disk, the ports, the clock and the database
     Doctor(DoctorCommand),
     /// Measure a server under load
     Bench(BenchCommand),

@@ -80,7 +80,6 @@ answers {\"id\"}, `POST /dev/restore/ID` goes back to it. Open streams end; hist
 
 #[derive(Debug, Subcommand)]
 enum Other {
-    /// Print ready-made people who are registered on a running network
     Accounts(AccountsCommand),
 }
 
@@ -97,7 +96,7 @@ pub struct DevOptions {
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "ports")]
     pub port_offset: u16,
     /// `auto` takes whatever ports are free; see --ready-file
-    #[arg(long, value_name = "auto", value_parser = ["auto"])]
+    #[arg(long, value_name = "auto", value_parser = ["auto"], hide_possible_values = true)]
     pub ports: Option<String>,
     /// Listen on this address in place of 127.0.0.1 and ::1; 0.0.0.0 is for phones and emulators
     #[arg(long, value_name = "ADDRESS")]

@@ -31,7 +31,7 @@ pub(crate) struct LogArgs {
     )]
     filter: Option<String>,
     /// How log lines look
-    #[arg(long, value_name = "FORMAT", global = true)]
+    #[arg(long, value_name = "FORMAT", global = true, help_heading = "Log")]
     log_format: Option<LogFormat>,
 }
 

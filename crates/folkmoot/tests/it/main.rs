@@ -1,0 +1,11 @@
+//! The program as people run it: a process of its own, on ports and in folders of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "support functions of tests are tests too"
+)]
+
+mod cli;
+mod dev;
+mod serve;
+mod support;

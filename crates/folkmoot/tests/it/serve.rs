@@ -1,0 +1,181 @@
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::{Running, SOON, loop_until, program, run, text};
+
+const CONFIG: &str = "[listen]\naddresses = [\"127.0.0.1:0\"]\n[admin]\naddress = \"127.0.0.1:0\"\n\
+    [disk]\nalarm_free_mib = 0\nwarn_free_mib = 0\n";
+
+fn configured(more: &str) -> TempDir {
+    let place = TempDir::new().unwrap();
+    fs::write(
+        place.path().join("folkmoot.toml"),
+        format!("{CONFIG}{more}"),
+    )
+    .unwrap();
+    place
+}
+
+fn serve(place: &Path) -> Running {
+    Running::start_at(&["serve"], place)
+}
+
+fn accounts(url: &str) -> std::process::Output {
+    run(&["dev", "accounts", "1", "--node", url])
+}
+
+#[test]
+fn a_server_answers_and_keeps_what_it_was_told() {
+    let place = configured("");
+    let mut server = serve(place.path());
+    assert_eq!(server.http("addresses", "GET", "/readyz").1.trim(), "ready");
+    assert_ne!(
+        server.http("addresses", "GET", "/metrics").0,
+        "HTTP/1.1 200 OK"
+    );
+    assert_ne!(
+        server.http("addresses", "POST", "/dev/reset").0,
+        "HTTP/1.1 200 OK"
+    );
+    let node = format!("http://{}", server.address("addresses"));
+    assert!(accounts(&node).status.success());
+    let (_, metrics) = server.http("admin", "GET", "/metrics");
+    assert!(metrics.contains("PublishIdentityUpdate"), "{metrics}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code(), Some(0));
+
+    let server = serve(place.path());
+    let (_, status) = server.http("admin", "GET", "/api/status");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["store"]["envelopes"], 1);
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused() {
+    let place = configured("");
+    let server = serve(place.path());
+    let second = program()
+        .arg("serve")
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(5));
+    let told = text(&second.stderr);
+    assert!(
+        told.contains(&format!("in use by process {}", server.ready["pid"])),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_doctor_sees_a_server_that_runs() {
+    let place = configured("");
+    let _server = serve(place.path());
+    let output = program()
+        .arg("doctor")
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    let told = text(&output.stdout);
+    assert!(told.contains("in use by a server that runs"), "{told}");
+}
+
+#[test]
+fn a_full_disk_refuses_publishes_and_answers_reads() {
+    let place = TempDir::new().unwrap();
+    let config = CONFIG.replace("alarm_free_mib = 0", "alarm_free_mib = 1000000000");
+    fs::write(place.path().join("folkmoot.toml"), config).unwrap();
+    let server = serve(place.path());
+    let node = format!("http://{}", server.address("addresses"));
+    let output = accounts(&node);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(
+        text(&output.stderr).contains("disk is full"),
+        "{}",
+        text(&output.stderr)
+    );
+    let (status, body) = crate::support::http(server.address("addresses"), "POST", "/upload", b"x");
+    assert_eq!(status, "HTTP/1.1 507 Insufficient Storage");
+    assert!(body.contains("nearly full"), "{body}");
+}
+
+#[test]
+fn an_open_connection_is_drained_not_dropped() {
+    let place = configured("");
+    let mut server = serve(place.path());
+    let address = server.address("addresses");
+    let mut upload = TcpStream::connect(address).unwrap();
+    upload.set_read_timeout(Some(SOON)).unwrap();
+    upload
+        .write_all(b"POST /upload HTTP/1.1\r\nhost: here\r\ncontent-length: 7\r\nexpect: 100-continue\r\n\r\n")
+        .unwrap();
+    // The server reads the body from now on.
+    let mut told = [0; 25];
+    upload.read_exact(&mut told).unwrap();
+    assert_eq!(&told[..12], b"HTTP/1.1 100");
+    server.signal(Signal::TERM);
+    loop_until(|| TcpStream::connect(address).err());
+    upload.write_all(b"archive").unwrap();
+    let mut answer = String::new();
+    upload.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(server.end().code(), Some(0));
+}
+
+#[test]
+fn a_certificate_is_read_again_when_asked() {
+    let place = TempDir::new().unwrap();
+    let write = |name: &str| {
+        let certificate = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        fs::write(place.path().join("chain.pem"), certificate.cert.pem()).unwrap();
+        fs::write(
+            place.path().join("key.pem"),
+            certificate.signing_key.serialize_pem(),
+        )
+        .unwrap();
+        certificate.cert.der().clone()
+    };
+    let first = write("one.example");
+    let listen = "tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"\n[admin]";
+    let config = CONFIG.replace("[admin]", listen);
+    fs::write(place.path().join("folkmoot.toml"), config).unwrap();
+    let server = serve(place.path());
+    let seen = |certificate: &rustls::pki_types::CertificateDer<'_>| {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.clone().into_owned()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        ["one.example", "two.example"].into_iter().find(|name| {
+            let name = (*name).try_into().unwrap();
+            let mut client =
+                rustls::ClientConnection::new(std::sync::Arc::new(config.clone()), name).unwrap();
+            let mut stream = TcpStream::connect(server.address("addresses")).unwrap();
+            while client.is_handshaking() {
+                if client.complete_io(&mut stream).is_err() {
+                    return false;
+                }
+            }
+            true
+        })
+    };
+    assert_eq!(seen(&first), Some("one.example"));
+    let second = write("two.example");
+    server.signal(Signal::HUP);
+    loop_until(|| server.log().contains("read again").then_some(()));
+    assert_eq!(seen(&second), Some("two.example"));
+    fs::write(place.path().join("key.pem"), "no key").unwrap();
+    server.signal(Signal::HUP);
+    loop_until(|| server.log().contains("stays as it was").then_some(()));
+    assert_eq!(seen(&second), Some("two.example"));
+}
