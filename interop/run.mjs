@@ -5,9 +5,10 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { browser, nativeActor } from './lib/actors.mjs';
-import { Chain } from './lib/chain.mjs';
+import { Chain, PUBLIC_CHAIN, TEST_CHAIN } from './lib/chain.mjs';
 import { TARGET, chromium, node22, nodeForNewestSdk, packages, page } from './lib/install.mjs';
-import { TestNode, freeOffset } from './lib/node.mjs';
+import { TestNode } from './lib/node.mjs';
+import { freeOffset } from './lib/ports.mjs';
 import { stopAll, tail } from './lib/processes.mjs';
 import { within } from './lib/time.mjs';
 import { World } from './lib/world.mjs';
@@ -42,17 +43,13 @@ const secondsSince = (began) => (Date.now() - began) / 1000;
 const message = (error) => String(error?.stack ?? error);
 
 /** Hosts by SDK; each is opened on first use and knows how to open actors. */
-async function prepareHosts(missing) {
-  await packages();
-  const logs = join(TARGET, 'logs');
-  rmSync(logs, { recursive: true, force: true });
-  mkdirSync(logs, { recursive: true });
-  const log = (name) => join(logs, `${name}.log`);
+async function prepareHosts(env, missing) {
+  const log = (name) => join(TARGET, 'logs', `${name}.log`);
   const openers = new Map();
-  openers.set('node5', () => nativeActor({ node: node22(), sdk: 'node-sdk-5', log: log('node5') }));
+  openers.set('node5', () => nativeActor({ node: node22(), sdk: 'node-sdk-5', log: log('node5'), env }));
   const newest = await nodeForNewestSdk();
   if (newest.missing) missing.push(newest.missing);
-  else openers.set('node6', () => nativeActor({ node: newest.node, sdk: 'node-sdk-6', log: log('node6') }));
+  else openers.set('node6', () => nativeActor({ node: newest.node, sdk: 'node-sdk-6', log: log('node6'), env }));
   const found = chromium();
   let window;
   if (found.missing) {
@@ -68,6 +65,23 @@ async function prepareHosts(missing) {
     open: (sdk) => openers.get(sdk)(),
     close: async () => (await window?.opened)?.close(),
   };
+}
+
+/** The chains, as `{ test, public }`, unless the options say none. */
+async function startChains(missing) {
+  if (options['no-evm']) return {};
+  const [test, other] = await Promise.all([Chain.start(TEST_CHAIN), Chain.start(PUBLIC_CHAIN)]);
+  if (test.port !== TEST_CHAIN.port) {
+    missing.push(`browser d14n: contract wallets: the SDK looks for a chain on port ${TEST_CHAIN.port}, and something else is there`);
+  }
+  return { test, public: other };
+}
+
+/** The chain on which people of this suite have their contract wallets, if any. */
+function chainFor({ sdk, api }, chains) {
+  if (api === 'd14n' && sdk === 'node5') return chains.public;
+  if (api === 'd14n' && sdk === 'browser' && chains.test?.port !== TEST_CHAIN.port) return undefined;
+  return chains.test;
 }
 
 /** Runs one scenario, all its rounds; gives `{ outcome, seconds, notes }`. */
@@ -118,10 +132,15 @@ function table(columns, rows, cell) {
 async function main() {
   const missing = [];
   say('preparing: packages, libraries, page');
-  const hosts = await prepareHosts(missing);
-  const chain = options['no-evm'] ? undefined : await Chain.start();
+  const logs = join(TARGET, 'logs');
+  rmSync(logs, { recursive: true, force: true });
+  mkdirSync(logs, { recursive: true });
+  await packages();
+  const chains = await startChains(missing);
+  const env = chains.test ? { ANVIL_URL: chains.test.url, [`CHAIN_RPC_${chains.public.id}`]: chains.public.url } : {};
+  const hosts = await prepareHosts(env, missing);
   const offset = options['port-offset'] === undefined ? await freeOffset() : Number(options['port-offset']);
-  const node = new TestNode({ program: resolve(options.program), offset, evm: chain?.option });
+  const node = new TestNode({ program: resolve(options.program), offset, evm: Object.values(chains).map((chain) => chain.option) });
   say(`the node was ready in ${await node.start()} ms, ports shifted by ${offset}`);
 
   const both = ['v3', 'd14n'];
@@ -131,6 +150,7 @@ async function main() {
 
   const results = [];
   for (const suite of suites) {
+    const chain = chainFor(suite, chains);
     for (const scenario of suite.scenarios) {
       if (options.only && !`${suite.name} ${scenario.name}`.includes(options.only)) continue;
       if (scenario.needs === 'chain' && !chain) continue;
@@ -139,7 +159,7 @@ async function main() {
     }
   }
   await node.stop();
-  await chain?.stop();
+  await Promise.all(Object.values(chains).map((chain) => chain.stop()));
   await hosts.close();
 
   const at = (row, column) => results.find((one) => one.scenario === row && one.suite === column);

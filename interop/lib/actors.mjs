@@ -12,9 +12,9 @@ import { TARGET, load } from './install.mjs';
 import { start, stop } from './processes.mjs';
 
 /** A native SDK in a process of its own. */
-export async function nativeActor({ node, sdk, log }) {
+export async function nativeActor({ node, sdk, log, env }) {
   const script = join(TARGET, 'actor/node.mjs');
-  const handle = start(node, [script, sdk], { log, pipe: true, cwd: TARGET });
+  const handle = start(node, [script, sdk], { log, pipe: true, cwd: TARGET, env });
   const waiting = new Map();
   let number = 0;
   const ready = new Promise((resolve, reject) => {

@@ -1,14 +1,21 @@
-// An Ethereum chain of our own, with a factory of contract wallets on it.
+// Ethereum chains of our own, with a factory of contract wallets on each.
+//
+// Over v3 an SDK asks the node about a contract's signature. Over d14n it asks the chain itself:
+// the newer SDKs look for the usual test chain on its usual port, the older one knows only
+// public chains, for which it takes another address from the environment.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { SOURCE, TARGET, load } from './install.mjs';
+import { isFree } from './ports.mjs';
 import { start, stop } from './processes.mjs';
 import { eventually, within } from './time.mjs';
 
-/** The chain's id, which is anvil's usual one. */
-export const CHAIN_ID = 31337;
+/** The test chain that SDKs know of, and where they look for it. */
+export const TEST_CHAIN = { id: 31337, port: 8545 };
+/** A chain that passes for a public one. */
+export const PUBLIC_CHAIN = { id: 10, port: 0 };
 
 function anvil() {
   const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
@@ -37,13 +44,13 @@ async function compile() {
 }
 
 export class Chain {
-  /** Starts the chain and puts the factory on it. */
-  static async start() {
+  /** Starts a chain and puts the factory on it. */
+  static async start({ id, port }) {
     const chain = new Chain();
-    chain.handle = start(anvil(), ['--host', '127.0.0.1', '--port', '0', '--chain-id', String(CHAIN_ID)], {
-      log: join(TARGET, 'logs/anvil.log'),
-    });
-    const port = await within(
+    chain.id = id;
+    const where = ['--host', '127.0.0.1', '--port', String(port === 0 || (await isFree(port)) ? port : 0)];
+    chain.handle = start(anvil(), [...where, '--chain-id', String(id)], { log: join(TARGET, `logs/chain-${id}.log`) });
+    chain.port = await within(
       20_000,
       'anvil listens',
       new Promise((resolve, reject) => {
@@ -51,12 +58,12 @@ export class Chain {
         chain.handle.child.stdout.on('data', (chunk) => {
           text += chunk;
           const found = /Listening on 127\.0\.0\.1:(\d+)/.exec(text);
-          if (found) resolve(found[1]);
+          if (found) resolve(Number(found[1]));
         });
         chain.handle.ended.then((how) => reject(new Error(`anvil ended: ${how}`)));
       }),
     );
-    chain.url = `http://127.0.0.1:${port}`;
+    chain.url = `http://127.0.0.1:${chain.port}`;
     chain.viem = await load('viem');
     chain.contracts = await compile();
     [chain.payer] = await chain.#ask('eth_accounts', []);
@@ -67,20 +74,20 @@ export class Chain {
 
   /** What `folkmoot dev --evm` takes. */
   get option() {
-    return `${CHAIN_ID}=${this.url}`;
+    return `${this.id}=${this.url}`;
   }
 
   /** A wallet contract that `owner` owns and that exists. */
   async deployedWallet(owner, salt) {
     await this.#send({ to: this.factory, data: this.#create(owner, salt) });
-    return { address: await this.#addressOf(owner, salt), chain: CHAIN_ID };
+    return { address: await this.#addressOf(owner, salt), chain: this.id };
   }
 
   /** A wallet contract that `owner` owns and that nobody made yet; only its address is known. */
   async counterfactualWallet(owner, salt) {
     return {
       address: await this.#addressOf(owner, salt),
-      chain: CHAIN_ID,
+      chain: this.id,
       factory: this.factory,
       factoryCall: this.#create(owner, salt),
     };

@@ -1,35 +1,15 @@
-// The node under test: `folkmoot dev` on the default ports, or beside them when those are taken.
+// The node under test: `folkmoot dev` with its data on disk.
 
 import { existsSync, mkdirSync, readFileSync, rmSync, watch } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 import { TARGET } from './install.mjs';
 import { start, stop, tail } from './processes.mjs';
 import { within } from './time.mjs';
 
-const PORTS = [5555, 5556, 5557, 5558, 5050, 5052];
-
-function isFree(port) {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
-}
-
-/** 0, or the first offset at which all ports are free. */
-export async function freeOffset() {
-  for (const offset of [0, 11_000, 12_000, 13_000, 14_000, 15_000]) {
-    const free = await Promise.all(PORTS.map((port) => isFree(port + offset)));
-    if (free.every(Boolean)) return offset;
-  }
-  throw new Error('no free ports for a node');
-}
-
 /** A node with its data on disk, which can be restarted. */
 export class TestNode {
-  constructor({ program, offset, evm, name = 'node' }) {
+  constructor({ program, offset, evm = [], name = 'node' }) {
     this.log = join(TARGET, 'logs', `${name}.log`);
     this.program = program;
     this.ready = join(TARGET, `${name}.ready.json`);
@@ -38,7 +18,7 @@ export class TestNode {
     mkdirSync(data, { recursive: true });
     rmSync(this.log, { force: true });
     this.arguments = ['dev', '--port-offset', String(offset), '--ready-file', this.ready, '--data', data, '--keep'];
-    if (evm) this.arguments.push('--evm', evm);
+    for (const chain of evm) this.arguments.push('--evm', chain);
   }
 
   /** Starts it and waits until it says that it is ready; gives the milliseconds that took. */
