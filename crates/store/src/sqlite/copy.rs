@@ -6,10 +6,9 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
-use super::{
-    Durability,
-    schema::{self, failed},
-};
+use super::schema::{self, failed};
+#[cfg(feature = "postgres")]
+use crate::Durability;
 use crate::{Stats, StoreError};
 
 /// Pages copied between two looks at what else is to do.

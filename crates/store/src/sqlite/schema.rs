@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 
 use crate::{Durability, StoreError};
 
@@ -43,7 +43,7 @@ pub(super) fn connect(
             .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
             .map_err(failed("open the database"))?;
     }
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_plans(&connection)?;
     Ok(connection)
 }
 
@@ -59,8 +59,18 @@ pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA cache_size = -4096;"
         ))
         .map_err(failed("open the database"))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_plans(&connection)?;
     Ok(connection)
+}
+
+/// Keeps statements prepared, and has SQLite plan them without looking at what is bound: else it
+/// plans some of ours anew for every new value, which costs more than running them.
+fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
+        .map_err(failed("open the database"))
 }
 
 /// Brings the file to the newest form, or refuses one that is newer than this program.
