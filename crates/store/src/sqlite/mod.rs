@@ -230,8 +230,7 @@ impl TopicLog for SqliteStore {
         let topics = topics.to_vec();
         self.readers
             .run("read the newest envelopes", move |connection| {
-                let newest = |topic| read::newest(connection, topic, content);
-                topics.iter().map(newest).collect()
+                read::newest(connection, &topics, content)
             })
             .await
     }

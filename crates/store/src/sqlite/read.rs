@@ -77,23 +77,26 @@ pub(super) fn page(
     Ok(taken.envelopes)
 }
 
+/// The newest envelope of each topic.
 pub(super) fn newest(
     connection: &Connection,
-    topic: &Topic,
+    topics: &[Topic],
     content: Content,
-) -> Result<Option<Envelope>> {
-    let Some(topic_id) = topic_id(connection, topic)? else {
-        return Ok(None);
-    };
+) -> Result<Vec<Option<Envelope>>> {
     let columns = match content {
         Content::Full => FULL,
         Content::Metadata => METADATA,
     };
-    let sql = format!("SELECT {columns} FROM envelope e WHERE topic = ?1 ORDER BY id DESC LIMIT 1");
-    connection
-        .prepare_cached(&sql)?
-        .query_row([topic_id], |row| envelope(topic, row))
-        .optional()
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {columns} FROM envelope e \
+         WHERE topic = (SELECT id FROM topic WHERE name = ?1) ORDER BY id DESC LIMIT 1"
+    ))?;
+    let mut newest = |topic: &Topic| {
+        statement
+            .query_row([topic.as_bytes().as_ref()], |row| envelope(topic, row))
+            .optional()
+    };
+    topics.iter().map(&mut newest).collect()
 }
 
 /// Several topics merged by id. Each is read a few rows at a time, so a topic with much to

@@ -47,9 +47,9 @@ impl Readers {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let boxed: Question = Box::new(move |connection| {
-            let result = connection.unchecked_transaction().and_then(|snapshot| {
-                let result = question(&snapshot);
-                drop(snapshot);
+            let result = begin(connection).and_then(|()| {
+                let result = question(connection);
+                end(connection);
                 result
             });
             // Whoever asked may be gone by now.
@@ -64,6 +64,25 @@ impl Readers {
     /// Lets the threads end once they have answered what waits.
     pub(super) fn close(&self) {
         self.0.lock().take();
+    }
+}
+
+/// Begins a snapshot, with a statement that stays prepared.
+fn begin(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.prepare_cached("BEGIN")?.execute([]).map(drop)
+}
+
+/// Ends the snapshot. Were it to stay open, the next question would fail to begin one, and the
+/// log could not be written back.
+fn end(connection: &Connection) {
+    let ended = connection
+        .prepare_cached("COMMIT")
+        .and_then(|mut statement| statement.execute([]));
+    if let Err(cause) = ended
+        && !connection.is_autocommit()
+    {
+        tracing::warn!(%cause, "a snapshot did not end");
+        let _ = connection.execute_batch("ROLLBACK");
     }
 }
 
