@@ -6,7 +6,12 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench::BenchCommand, dev::DevCommand, doctor::DoctorCommand, log::LogArgs, serve::ServeCommand,
+    backup::{BackupCommand, RestoreCommand},
+    bench::BenchCommand,
+    dev::DevCommand,
+    doctor::DoctorCommand,
+    log::LogArgs,
+    serve::ServeCommand,
 };
 
 /// Open messaging in one program: an XMTP network that you run yourself.
@@ -37,6 +42,8 @@ enum Command {
     Dev(DevCommand),
     Serve(ServeCommand),
     Doctor(DoctorCommand),
+    Backup(BackupCommand),
+    Restore(RestoreCommand),
     /// Measure a server under load
     Bench(BenchCommand),
 }
@@ -62,6 +69,16 @@ impl Cli {
                 Command::Doctor(command) => {
                     self.log.start("error")?;
                     command.run(&mut io::stdout()).await
+                }
+                Command::Backup(command) => {
+                    self.log.start("warn")?;
+                    command.run(&mut io::stdout()).await?;
+                    Ok(ExitCode::SUCCESS)
+                }
+                Command::Restore(command) => {
+                    self.log.start("warn")?;
+                    command.run(&mut io::stdout()).await?;
+                    Ok(ExitCode::SUCCESS)
                 }
                 Command::Bench(command) => {
                     self.log.start("warn")?;

@@ -74,6 +74,23 @@ impl DataDir {
         self.path.join(DATABASE)
     }
 
+    /// The embedded database of the directory `path`, which another process may have.
+    pub(crate) fn database_file(path: &Path) -> PathBuf {
+        path.join(DATABASE)
+    }
+
+    /// The node's key of the directory `path`, which another process may have.
+    pub(crate) fn node_key_file(path: &Path) -> PathBuf {
+        path.join(NODE_KEY)
+    }
+
+    /// Keeps `text` as the node's key from now on.
+    pub(crate) fn set_node_key(&self, text: &str) -> anyhow::Result<()> {
+        parse_key(text).context("it holds no key")?;
+        write_secret(&self.path.join(NODE_KEY), text)?;
+        Ok(())
+    }
+
     /// Where history files lie.
     #[must_use]
     pub fn history(&self) -> PathBuf {

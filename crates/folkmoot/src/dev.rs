@@ -373,8 +373,12 @@ fn public_host(options: &DevOptions) -> String {
         .map_or_else(|| "localhost".to_owned(), in_url)
 }
 
+/// The names that the network's own certificate is for.
 fn certificate_names(options: &DevOptions) -> Vec<String> {
-    let mut names = net::machine_names();
+    let mut names = net::loopback_names();
+    if is_public(options) {
+        names.extend(net::machine_names());
+    }
     names.extend(options.public_host.clone());
     names
 }

@@ -10,6 +10,8 @@ fn help_says_what_the_program_does() {
         ("help_accounts", &["dev", "accounts", "--help"]),
         ("help_serve", &["serve", "--help"]),
         ("help_doctor", &["doctor", "--help"]),
+        ("help_backup", &["backup", "--help"]),
+        ("help_restore", &["restore", "--help"]),
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0));

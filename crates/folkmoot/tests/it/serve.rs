@@ -88,6 +88,84 @@ fn the_doctor_sees_a_server_that_runs() {
 }
 
 #[test]
+fn a_backup_is_made_while_the_server_runs_and_put_back_after() {
+    let place = configured("");
+    let mut server = serve(place.path());
+    let node = format!("http://{}", server.address("addresses"));
+    assert!(accounts(&node).status.success());
+    let folkmoot = |arguments: &[&str]| {
+        let output = program()
+            .args(arguments)
+            .current_dir(place.path())
+            .output()
+            .unwrap();
+        let told = text(&output.stdout) + &text(&output.stderr);
+        (output.status.code().unwrap(), told)
+    };
+    let (code, told) = folkmoot(&["backup", "--to", "b"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(
+        told.starts_with("b written and verified: 1 envelopes in 1 topics, "),
+        "{told}"
+    );
+    assert_eq!(
+        folkmoot(&["backup", "--to", "b"]).0,
+        5,
+        "it never replaces another"
+    );
+    let (code, told) = folkmoot(&["restore", "--from", "b", "--verify"]);
+    assert_eq!(
+        (code, told.starts_with("b good: 1 envelopes")),
+        (0, true),
+        "{told}"
+    );
+    let (code, told) = folkmoot(&["restore", "--from", "b", "--replace"]);
+    assert_eq!(
+        (code, told.contains("in use by process")),
+        (5, true),
+        "{told}"
+    );
+    let mode = fs::metadata(place.path().join("b.key"))
+        .unwrap()
+        .permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o600
+    );
+
+    let output = run(&["dev", "accounts", "4", "--node", &node]);
+    assert!(output.status.success());
+    server.signal(Signal::TERM);
+    server.end();
+    let (code, told) = folkmoot(&["restore", "--from", "b"]);
+    assert_eq!(
+        (code, told.contains("there is data already")),
+        (5, true),
+        "{told}"
+    );
+    let key = |name: &str| fs::read_to_string(place.path().join(name)).unwrap();
+    let own = key("folkmoot-data/node.key");
+    fs::remove_file(place.path().join("folkmoot-data/node.key")).unwrap();
+    assert_eq!(folkmoot(&["restore", "--from", "b", "--replace"]).0, 0);
+    assert_eq!(key("folkmoot-data/node.key"), own);
+    let server = serve(place.path());
+    let (_, status) = server.http("admin", "GET", "/api/status");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["store"]["envelopes"], 1);
+
+    let mut backup = fs::read(place.path().join("b")).unwrap();
+    backup.truncate(backup.len() / 2);
+    fs::write(place.path().join("b"), backup).unwrap();
+    let (code, told) = folkmoot(&["restore", "--from", "b", "--verify"]);
+    assert_eq!(
+        (code, told.contains("no good as a backup")),
+        (1, true),
+        "{told}"
+    );
+    assert_eq!(folkmoot(&["restore", "--from", "c", "--verify"]).0, 4);
+}
+
+#[test]
 fn a_full_disk_refuses_publishes_and_answers_reads() {
     let place = TempDir::new().unwrap();
     let config = CONFIG.replace("alarm_free_mib = 0", "alarm_free_mib = 1000000000");
