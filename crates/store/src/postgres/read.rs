@@ -30,7 +30,7 @@ impl Lanes {
     fn push(&mut self, topic: &Topic, originator: i64, after: u64) {
         self.names.push(topic.as_bytes().to_vec());
         self.originators.push(originator);
-        self.after.push(after.cast_signed());
+        self.after.push(signed(after));
     }
 
     /// The lanes of several cursors, each at least after `floor`.
@@ -84,7 +84,7 @@ pub(super) async fn page(
     };
     let bound = match order {
         Order::Descending if bound == 0 => i64::MAX,
-        _ => bound.cast_signed(),
+        _ => signed(bound),
     };
     let sql = format!(
         "SELECT e.topic, e.id, octet_length(e.payload)::BIGINT FROM envelope e \
@@ -124,7 +124,7 @@ pub(super) async fn merged(
             ORDER BY sequence LIMIT $5) \
          ) e ORDER BY {order} LIMIT $5"
     );
-    let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);
+    let up_to = signed(up_to);
     let picked = client
         .query(
             &sql,
@@ -148,7 +148,7 @@ pub(super) async fn unseen_by_originator(
 ) -> Result<Vec<Envelope>, Error> {
     let after: Vec<i64> = originators
         .iter()
-        .map(|originator| seen.last_seen(*originator).cast_signed())
+        .map(|originator| signed(seen.last_seen(*originator)))
         .collect();
     let originators: Vec<i64> = originators.iter().map(|one| i64::from(*one)).collect();
     let picked = client
@@ -239,7 +239,7 @@ pub(super) async fn commit_log(
         .query(
             "SELECT sequence, entry, signature, signer FROM commit_log \
              WHERE group_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
-            &[&group_id, &after.cast_signed(), &limit(most)],
+            &[&group_id, &signed(after), &limit(most)],
         )
         .await?;
     let entry = |row: &Row| CommitLogEntry {
@@ -255,7 +255,7 @@ pub(super) async fn commit_log(
 }
 
 pub(super) async fn signatures(client: &Client, ids: &[u64]) -> Result<Vec<Option<Bytes>>, Error> {
-    let asked: Vec<i64> = ids.iter().map(|id| id.cast_signed()).collect();
+    let asked: Vec<i64> = ids.iter().map(|id| signed(*id)).collect();
     let rows = client
         .query(
             "SELECT asked.at, s.bytes FROM unnest($1::BIGINT[]) WITH ORDINALITY AS asked (id, at) \
@@ -363,6 +363,11 @@ fn bytes(row: &Row, column: usize) -> Bytes {
 
 pub(super) fn unsigned(row: &Row, column: usize) -> u64 {
     row.get::<_, i64>(column).cast_unsigned()
+}
+
+/// A bound as the database compares it: what is beyond its numbers is beyond every id.
+fn signed(bound: u64) -> i64 {
+    i64::try_from(bound).unwrap_or(i64::MAX)
 }
 
 fn limit(rows: usize) -> i64 {

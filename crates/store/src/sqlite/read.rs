@@ -53,17 +53,13 @@ pub(super) fn page(
             format!(
                 "SELECT {FULL} FROM envelope e WHERE topic = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
             ),
-            bound.cast_signed(),
+            signed(bound),
         ),
         Order::Descending => (
             format!(
                 "SELECT {FULL} FROM envelope e WHERE topic = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
             ),
-            if bound == 0 {
-                i64::MAX
-            } else {
-                bound.cast_signed()
-            },
+            if bound == 0 { i64::MAX } else { signed(bound) },
         ),
     };
     let mut taken = Taken::new(page);
@@ -174,7 +170,7 @@ pub(super) fn unseen_by_originator(
     let mut taken = Taken::new(page);
     let mut statement = connection.prepare_cached(&sql)?;
     for originator in wanted {
-        let from = seen.last_seen(originator).cast_signed();
+        let from = signed(seen.last_seen(originator));
         let mut rows = statement.query((originator, from, limit(taken.left().envelopes)))?;
         while let Some(row) = rows.next()? {
             let topic = topic(row, 9)?;
@@ -213,27 +209,24 @@ pub(super) fn commit_log(
             "SELECT sequence, entry, signature, signer FROM commit_log \
              WHERE group_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3",
         )?
-        .query_map(
-            (group_id.as_ref(), after.cast_signed(), limit(most)),
-            |row| {
-                Ok(CommitLogEntry {
-                    sequence: unsigned(row, 0)?,
-                    published: NewCommitLogEntry {
-                        group_id: group_id.clone(),
-                        entry: bytes(row, 1)?,
-                        signature: bytes(row, 2)?,
-                        signer: bytes(row, 3)?,
-                    },
-                })
-            },
-        )?
+        .query_map((group_id.as_ref(), signed(after), limit(most)), |row| {
+            Ok(CommitLogEntry {
+                sequence: unsigned(row, 0)?,
+                published: NewCommitLogEntry {
+                    group_id: group_id.clone(),
+                    entry: bytes(row, 1)?,
+                    signature: bytes(row, 2)?,
+                    signer: bytes(row, 3)?,
+                },
+            })
+        })?
         .collect()
 }
 
 pub(super) fn signature(connection: &Connection, id: u64) -> Result<Option<Bytes>> {
     connection
         .prepare_cached("SELECT bytes FROM signature WHERE id = ?1")?
-        .query_row([id.cast_signed()], |row| bytes(row, 0))
+        .query_row([signed(id)], |row| bytes(row, 0))
         .optional()
 }
 
@@ -316,8 +309,8 @@ impl<'a> Lane<'a> {
              WHERE topic = ?1 AND id > ?2 AND id <= ?3{filter} ORDER BY id LIMIT ?4"
         );
         let mut statement = connection.prepare_cached(&sql)?;
-        let from = self.from.cast_signed();
-        let up_to = i64::try_from(up_to).unwrap_or(i64::MAX);
+        let from = signed(self.from);
+        let up_to = signed(up_to);
         let rows_wanted = limit(rows);
         let mut parameters: Vec<&dyn ToSql> = vec![&self.topic_id, &from, &up_to, &rows_wanted];
         if let Some(originator) = &self.originator
@@ -458,6 +451,11 @@ fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes> {
 
 fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
     row.get(column).map(i64::cast_unsigned)
+}
+
+/// A bound as the database compares it: what is beyond its numbers is beyond every id.
+fn signed(bound: u64) -> i64 {
+    i64::try_from(bound).unwrap_or(i64::MAX)
 }
 
 fn limit(rows: usize) -> i64 {

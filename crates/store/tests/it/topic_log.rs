@@ -49,6 +49,22 @@ async fn pages_meet_without_overlap(backend: Backend) {
     assert_eq!(texts(&back), ["one"]);
 }
 
+async fn a_bound_beyond_all_ids_is_beyond_all_ids(backend: Backend) {
+    let picnic = group("picnic");
+    let store = &backend.store;
+    store.append(vec![says(&picnic, "hello")]).await.unwrap();
+    let newer = store.page(&picnic, u64::MAX, Order::Ascending, ALL).await;
+    assert!(newer.unwrap().is_empty());
+    let older = store.page(&picnic, u64::MAX, Order::Descending, ALL).await;
+    assert_eq!(texts(&older.unwrap()), ["hello"]);
+    let cursor = [(picnic.clone(), After::Id(u64::MAX))];
+    let merged = store.merged(&cursor, 0, u64::MAX, ALL).await;
+    assert!(merged.unwrap().is_empty());
+    let seen = VectorClock::from_iter([(100, u64::MAX)]);
+    let unseen = store.unseen_by_topic(&[picnic], &seen, ALL).await;
+    assert!(unseen.unwrap().is_empty());
+}
+
 async fn a_page_stops_before_too_many_bytes_but_never_empty(backend: Backend) {
     let picnic = group("picnic");
     for word in ["four", "five", "enormous"] {
@@ -345,6 +361,7 @@ async fn an_emptied_store_goes_on_counting(backend: Backend) {
 }
 
 for_each_backend!(
+    a_bound_beyond_all_ids_is_beyond_all_ids,
     a_clock_hides_what_it_has_seen_of_each_originator,
     a_commit_log_is_read_in_the_order_of_appending,
     a_duplicate_keeps_its_first_place,
