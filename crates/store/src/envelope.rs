@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use folkmoot_wire::{InboxId, Topic};
 
-use crate::AddressChange;
+use crate::{AddressChange, StoreError};
 
 /// In which encoding an envelope's payload was published. Payloads are kept as they came.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -68,6 +68,18 @@ impl Draft {
             inbox: None,
         }
     }
+}
+
+/// Refuses drafts that would fail in the database, before they join a group of others.
+pub(crate) fn check(drafts: &[Draft]) -> Result<(), StoreError> {
+    let nameless = |draft: &Draft| !draft.addresses.is_empty() && draft.inbox.is_none();
+    if drafts.iter().any(nameless) {
+        return Err(StoreError::Database {
+            doing: "change an address",
+            cause: "the draft names no inbox".into(),
+        });
+    }
+    Ok(())
 }
 
 /// Where an append ended up.

@@ -15,13 +15,13 @@ use std::{path::Path, str::FromStr, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
-use folkmoot_wire::{InboxId, Topic, VectorClock};
+use folkmoot_wire::{InboxId, Topic, TopicKind, VectorClock};
 use tokio_postgres::{Config, NoTls};
 
 use crate::{
     Address, AddressIndex, After, CommitLog, CommitLogEntry, Content, Draft, Envelope, Maintenance,
     NewCommitLogEntry, OnCommit, Order, Page, Placed, Pruned, Retention, Signatures, Stats,
-    StoreError, TopicLog,
+    StoreError, TopicLog, envelope,
 };
 use read::{Lanes, MergeBy};
 use writer::{Counts, Job, Writer};
@@ -121,6 +121,7 @@ impl PostgresStore {
 #[async_trait]
 impl TopicLog for PostgresStore {
     async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Placed>, StoreError> {
+        envelope::check(&drafts)?;
         self.writer.run(|reply| Job::Append { drafts, reply }).await
     }
 
@@ -255,13 +256,34 @@ impl Signatures for PostgresStore {
 #[async_trait]
 impl Maintenance for PostgresStore {
     async fn prune(&self, retention: Retention, now_ns: u64) -> Result<Pruned, StoreError> {
-        self.writer
-            .run(|reply| Job::Prune {
-                retention,
-                now_ns,
-                reply,
-            })
-            .await
+        let mut pruned = Pruned::default();
+        let Pruned {
+            messages,
+            welcomes,
+            key_packages,
+        } = &mut pruned;
+        for (kind, age, count) in [
+            (TopicKind::GroupMessages, retention.messages, messages),
+            (TopicKind::WelcomeMessages, retention.welcomes, welcomes),
+            (TopicKind::KeyPackages, retention.key_packages, key_packages),
+        ] {
+            let Some(age) = age else { continue };
+            let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+            let before_ns = now_ns.saturating_sub(age);
+            loop {
+                // A job for each step, so that publishing goes on between them.
+                let removed = self.writer.run(|reply| Job::Prune {
+                    kind,
+                    before_ns,
+                    reply,
+                });
+                match removed.await? {
+                    0 => break,
+                    removed => *count += removed,
+                }
+            }
+        }
+        Ok(pruned)
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

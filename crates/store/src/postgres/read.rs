@@ -205,7 +205,9 @@ pub(super) async fn inboxes(
     addresses: &[Address],
 ) -> Result<Vec<Option<InboxId>>, Error> {
     let kinds: Vec<i16> = addresses.iter().map(|one| one.kind as i16).collect();
-    let texts: Vec<&str> = addresses.iter().map(|one| one.text.as_str()).collect();
+    // PostgreSQL's texts hold no NUL; what does is nobody's address.
+    let text = |address: &Address| (!address.text.contains('\0')).then(|| address.text.clone());
+    let texts: Vec<Option<String>> = addresses.iter().map(text).collect();
     let rows = client
         .query(
             "SELECT asked.at, a.inbox \

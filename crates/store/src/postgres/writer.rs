@@ -27,8 +27,8 @@ use super::{
     schema::{self, failed},
 };
 use crate::{
-    AddressChange, Draft, Envelope, Fingerprint, NewCommitLogEntry, OnCommit, Placed, Pruned,
-    Retention, Stats, StoreError,
+    AddressChange, Draft, Envelope, Fingerprint, NewCommitLogEntry, OnCommit, Placed, Stats,
+    StoreError,
 };
 
 /// Bits of an id that name the node.
@@ -60,10 +60,11 @@ pub(super) enum Job {
         signatures: Vec<(u64, Bytes)>,
         reply: Reply<()>,
     },
+    /// Removes some of what is older; answers how many, 0 at the end.
     Prune {
-        retention: Retention,
-        now_ns: u64,
-        reply: Reply<Pruned>,
+        kind: TopicKind,
+        before_ns: u64,
+        reply: Reply<u64>,
     },
     Check {
         reply: Reply<()>,
@@ -212,11 +213,11 @@ impl State {
                     let _ = reply.send(self.recover(result).await);
                 }
                 Job::Prune {
-                    retention,
-                    now_ns,
+                    kind,
+                    before_ns,
                     reply,
                 } => {
-                    let result = self.prune(retention, now_ns).await;
+                    let result = self.prune(kind, before_ns).await;
                     let _ = reply.send(self.recover(result).await);
                 }
                 Job::Check { reply } => {
@@ -345,42 +346,8 @@ impl State {
             .map_err(failed("keep signatures"))
     }
 
-    async fn prune(&mut self, retention: Retention, now_ns: u64) -> Result<Pruned, StoreError> {
+    async fn prune(&mut self, kind: TopicKind, before_ns: u64) -> Result<u64, StoreError> {
         self.ready().await?;
-        let mut pruned = Pruned::default();
-        for (kind, age, count) in [
-            (
-                TopicKind::GroupMessages,
-                retention.messages,
-                &mut pruned.messages,
-            ),
-            (
-                TopicKind::WelcomeMessages,
-                retention.welcomes,
-                &mut pruned.welcomes,
-            ),
-            (
-                TopicKind::KeyPackages,
-                retention.key_packages,
-                &mut pruned.key_packages,
-            ),
-        ] {
-            let Some(age) = age else { continue };
-            let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
-            let before = now_ns.saturating_sub(age).cast_signed();
-            loop {
-                let removed = self.prune_step(kind, before).await?;
-                *count += removed;
-                if removed < PRUNE_STEP.cast_unsigned() {
-                    break;
-                }
-            }
-        }
-        self.memory.heads.clear();
-        Ok(pruned)
-    }
-
-    async fn prune_step(&self, kind: TopicKind, before: i64) -> Result<u64, StoreError> {
         let replaced = match kind {
             TopicKind::KeyPackages => {
                 "AND EXISTS (SELECT 1 FROM envelope n WHERE n.topic = e.topic AND n.id > e.id)"
@@ -396,10 +363,16 @@ impl State {
              signatures AS (DELETE FROM signature s USING old WHERE s.id = old.id) \
              DELETE FROM envelope e USING old WHERE e.topic = old.topic AND e.id = old.id"
         );
-        self.client
+        let before = i64::try_from(before_ns).unwrap_or(i64::MAX);
+        let removed = self
+            .client
             .execute(&sql, &[&i32::from(kind as u8), &before])
             .await
-            .map_err(failed("remove old envelopes"))
+            .map_err(failed("remove old envelopes"))?;
+        if removed > 0 {
+            self.memory.heads.clear();
+        }
+        Ok(removed)
     }
 
     async fn check(&mut self) -> Result<(), StoreError> {
@@ -806,7 +779,8 @@ impl Rows {
             })?;
             let (sql, address) = match change {
                 AddressChange::Added(address) => (
-                    "INSERT INTO address (kind, text, association, inbox) VALUES ($1, $2, $3, $4)",
+                    "INSERT INTO address (kind, text, association, inbox) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT DO NOTHING",
                     address,
                 ),
                 AddressChange::Removed(address) => (

@@ -27,7 +27,7 @@ use rusqlite::Connection;
 use crate::{
     Address, AddressIndex, After, CommitLog, CommitLogEntry, Content, Draft, Envelope, Maintenance,
     NewCommitLogEntry, OnCommit, Order, Page, Placed, Pruned, Retention, Signatures, Stats,
-    StoreError, TopicLog,
+    StoreError, TopicLog, envelope,
 };
 use readers::Readers;
 use writer::{Job, Writer};
@@ -158,6 +158,7 @@ impl Counts {
 #[async_trait]
 impl TopicLog for SqliteStore {
     async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Placed>, StoreError> {
+        envelope::check(&drafts)?;
         self.writer.run(|reply| Job::Append { drafts, reply }).await
     }
 

@@ -28,6 +28,8 @@ CREATE TABLE fingerprint (
   id INTEGER NOT NULL,
   PRIMARY KEY (topic, fingerprint)
 ) WITHOUT ROWID;
+-- Housekeeping removes by id.
+CREATE INDEX fingerprint_by_id ON fingerprint (id);
 
 CREATE TABLE address (
   kind INTEGER NOT NULL,

@@ -229,12 +229,14 @@ impl State {
     fn append(&mut self, group: Vec<Append>) {
         let mut answers = Vec::with_capacity(group.len());
         let mut stored = Vec::new();
-        let mut replies = Vec::with_capacity(group.len());
+        let (requests, replies): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|append| (append.drafts, append.reply))
+            .unzip();
         let result = self.begin().and_then(|()| {
-            for append in group {
-                replies.push(append.reply);
+            for drafts in requests {
                 let before = stored.len();
-                match self.append_one(append.drafts, &mut stored) {
+                match self.append_one(drafts, &mut stored) {
                     Ok(placed) => answers.push(Ok(placed)),
                     Err(conflict @ StoreError::Conflict { .. }) if stored.len() == before => {
                         answers.push(Err(conflict));
@@ -587,8 +589,8 @@ impl State {
                         .prepare_cached("DELETE FROM envelope WHERE topic = ?1 AND id = ?2")?
                         .execute((topic_id, id))?;
                     connection
-                        .prepare_cached("DELETE FROM fingerprint WHERE topic = ?1 AND id = ?2")?
-                        .execute((topic_id, id))?;
+                        .prepare_cached("DELETE FROM fingerprint WHERE id = ?1")?
+                        .execute([id])?;
                     connection
                         .prepare_cached("DELETE FROM signature WHERE id = ?1")?
                         .execute([id])?;

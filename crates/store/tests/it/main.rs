@@ -6,6 +6,7 @@
 )]
 
 mod backend;
+mod crowd;
 mod durability;
 mod properties;
 mod topic_log;
