@@ -17,7 +17,13 @@ pub use doors::{Door, Ports};
 pub use faults::{Faults, InvalidFaults};
 
 use std::{
-    fmt, io::Write as _, net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration,
+    fmt,
+    io::Write as _,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -35,13 +41,17 @@ use crate::{
     data_dir::DataDir,
     evm::{DEFAULT_TIMEOUT, EvmOption, EvmVerifier},
     listen::{Certificate, ListenConfig, Listeners, TlsSetup},
-    metrics, net,
+    metrics, net, open_files,
     signals::Signals,
     storage::Database,
 };
 
 use self::{child::Child, control::Control, doors::Address};
 
+/// What the directories of networks begin with whose data is gone at the end.
+const TEMPORARY: &str = "folkmoot-dev-";
+/// The age from which such a directory that nobody has locked is a killed network's.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
 /// The id of the one node of a development network.
 const NODE_ID: u32 = 100;
 /// How long open calls may go on after the program was told to end.
@@ -143,6 +153,7 @@ impl DevCommand {
             return Ok(ExitCode::SUCCESS);
         }
         let mut signals = Signals::new().context("listen to signals")?;
+        open_files::raise_limit();
         let network = Network::start(&self.options).await?;
         // The banner is for people; what runs after `--` has standard output for itself.
         let banner = banner::banner(&network, &self.options, self.command.is_empty());
@@ -336,8 +347,9 @@ fn page(addresses: &[Address], options: &DevOptions) -> PageConfig {
 
 fn open_data(options: &DevOptions) -> anyhow::Result<(Option<TempDir>, DataDir)> {
     let Some(path) = &options.data else {
+        remove_left_behind(&std::env::temp_dir(), LEFT_BEHIND);
         let temporary = tempfile::Builder::new()
-            .prefix("folkmoot-dev-")
+            .prefix(TEMPORARY)
             .tempdir()
             .context("make a temporary directory")?;
         let data = DataDir::open(temporary.path())?;
@@ -349,6 +361,27 @@ fn open_data(options: &DevOptions) -> anyhow::Result<(Option<TempDir>, DataDir)>
             .with_context(|| format!("empty {}", path.display()))?;
     }
     Ok((None, data))
+}
+
+/// Removes the data of networks that were killed some time ago, as far as this user may.
+fn remove_left_behind(place: &Path, untouched_for: Duration) {
+    let Ok(entries) = place.read_dir() else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+        // One that has just been made has no lock yet, or is about to take it.
+        let is_old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age >= untouched_for));
+        if is_ours
+            && is_old
+            && let Ok(Some(data)) = DataDir::open_existing(&entry.path())
+        {
+            drop(std::fs::remove_dir_all(data.path()));
+        }
+    }
 }
 
 /// Whether somebody on another device can reach the network.
@@ -393,3 +426,23 @@ fn in_url(address: IpAddr) -> String {
 
 /// A door's listening sockets.
 type Sockets = Vec<TcpListener>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_network_left_is_removed_and_nothing_else() {
+        let place = TempDir::new().unwrap();
+        let directory = |name: &str| place.path().join(name);
+        drop(DataDir::open(&directory("folkmoot-dev-killed")).unwrap());
+        let _running = DataDir::open(&directory("folkmoot-dev-running")).unwrap();
+        std::fs::create_dir(directory("folkmoot-dev-starting")).unwrap();
+        drop(DataDir::open(&directory("mine")).unwrap());
+        remove_left_behind(place.path(), Duration::ZERO);
+        assert!(!directory("folkmoot-dev-killed").exists());
+        for kept in ["folkmoot-dev-running", "folkmoot-dev-starting", "mine"] {
+            assert!(directory(kept).exists(), "{kept}");
+        }
+    }
+}

@@ -11,7 +11,6 @@ use std::{
 
 use clap::Args;
 use folkmoot_node::NodeKey;
-use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -24,7 +23,7 @@ use crate::{
     data_dir::{Absent, DataDir},
     failure::{Exit, Failure},
     listen::{self, Certificate, TlsSetup},
-    ports,
+    open_files, ports,
     serve::{self, ConfigArgs},
 };
 
@@ -191,7 +190,7 @@ fn clock(now: SystemTime) -> Finding {
 fn files(config: &Config) -> Finding {
     /// Files beside connections: the database, logs, listeners.
     const OTHERS: u64 = 200;
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = open_files::limit();
     let needed = u64::try_from(config.listen.max_connections)
         .unwrap_or(u64::MAX)
         .saturating_add(OTHERS);

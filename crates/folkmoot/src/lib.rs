@@ -13,6 +13,7 @@ pub mod listen;
 pub mod log;
 mod metrics;
 mod net;
+mod open_files;
 mod ports;
 mod ready;
 pub mod serve;

@@ -32,7 +32,7 @@ use crate::{
     failure::{Exit, Failure},
     listen::{self, Certificate, Listeners, TlsSetup},
     log::LogArgs,
-    metrics, ports,
+    metrics, open_files, ports,
     signals::Signals,
     storage::Database,
 };
@@ -114,6 +114,7 @@ impl ServeCommand {
         let config = self.config.load()?;
         log.start_with(&config.log.filter, config.log.format)?;
         let mut signals = Signals::new().context("listen to signals")?;
+        open_files::raise_limit();
         let server = Server::start(config).await?;
         if let Some(file) = &self.ready_file {
             server.write_ready(file)?;

@@ -118,8 +118,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        // Asked kindly, it leaves no temporary files.
+        if let Ok(None) = self.child.try_wait() {
+            self.signal(Signal::TERM);
+            drop(self.child.wait());
+        }
     }
 }
 
