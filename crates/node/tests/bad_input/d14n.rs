@@ -482,7 +482,7 @@ pub(crate) fn publish_payer_envelopes() -> Method {
     Method::new(
         "/xmtp.xmtpv4.message_api.PublishApi/PublishPayerEnvelopes",
         "PublishPayerEnvelopesRequest.payer_envelopes",
-        request(&[sound.clone()]),
+        request(std::slice::from_ref(&sound)),
         cases,
     )
 }

@@ -4,6 +4,11 @@
 //!
 //! Statuses: `docs/wire`, node API section 8.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "support functions of tests are tests too"
+)]
+
 mod d14n;
 mod fairness;
 mod harness;
