@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use http::Uri;
 use tempfile::TempDir;
@@ -48,6 +48,7 @@ use self::{
     stock::Stock,
     traffic::{Traffic, Use},
 };
+use crate::failure::{Exit, Failure};
 
 /// Measures a server under load.
 #[derive(Debug, Args)]
@@ -146,7 +147,8 @@ impl BenchCommand {
 impl NodeBench {
     async fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         if self.against.is_some() && self.only.iter().any(|id| id.needs_own_node()) {
-            bail!("N6, N7 and N10 need a node that the bench starts; leave out --against");
+            let what = "N6, N7 and N10 need a node that the bench starts itself";
+            return Err(Failure::new(Exit::Usage, what, "leave out --against").into());
         }
         let load_before = load_average();
         let plan = if self.quick { QUICK } else { FULL };

@@ -26,8 +26,9 @@ use super::{
 
 /// Streams of one connection, as many as servers commonly allow.
 pub(crate) const STREAMS_A_LINK: usize = 100;
-/// For how long a message may be under way before it counts as lost.
-const LOST_AFTER: Duration = Duration::from_secs(10);
+/// For how long a reader waits for its next message before that counts as lost. It includes the
+/// time until the message is sent.
+const LOST_AFTER: Duration = Duration::from_mins(1);
 
 /// Who listens to what, and how often somebody speaks.
 #[derive(Clone, Copy, Debug)]

@@ -41,14 +41,7 @@ pub(crate) async fn run(
     let opened_in = opening.elapsed();
     sleep(Duration::from_secs(1)).await;
     let after = node.and_then(OwnNode::resident_bytes);
-    let mut client = mls(&links[0], origin);
-    for at in 0..STREAMS {
-        let group = traffic.group(Use::Streams, 0, at);
-        let messages = vec![traffic.message(&group, u64::from(at))];
-        client
-            .send_group_messages(SendGroupMessagesRequest { messages })
-            .await?;
-    }
+    publish(&links, origin, traffic).await?;
     let mut served = 0;
     while let Some(reader) = readers.join_next().await {
         served += reader.context("a reader")??.len();
@@ -60,6 +53,29 @@ pub(crate) async fn run(
     if let (Some(before), Some(after)) = (before, after) {
         let each = after.saturating_sub(before) as f64 / f64::from(STREAMS) / 1024.0;
         report.note("streams", "… memory of each", each, "KiB");
+    }
+    Ok(())
+}
+
+/// Sends a message to each topic, from several senders at a time.
+async fn publish(links: &[Link], origin: &Uri, traffic: &Traffic) -> anyhow::Result<()> {
+    let mut senders = JoinSet::new();
+    for (sender, link) in links.iter().enumerate() {
+        let (mut client, traffic) = (mls(link, origin), traffic.clone());
+        let senders_in_all = links.len();
+        senders.spawn(async move {
+            for at in (sender as u32..STREAMS).step_by(senders_in_all) {
+                let group = traffic.group(Use::Streams, 0, at);
+                let messages = vec![traffic.message(&group, u64::from(at))];
+                client
+                    .send_group_messages(SendGroupMessagesRequest { messages })
+                    .await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(sender) = senders.join_next().await {
+        sender.context("a sender")??;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
     reason = "support functions of tests are tests too"
 )]
 
+mod bench;
 mod cli;
 mod dev;
 mod serve;
