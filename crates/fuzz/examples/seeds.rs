@@ -100,6 +100,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         corpus.seed("contract_account", &name, &seed)?;
     }
 
+    let account = format!("eip155:1:{ADDRESS}");
+    let length = u8::try_from(account.len())?;
+    let wrapped = [&[length], account.as_bytes(), &[7; 32], &wrapped()].concat();
+    corpus.seed("contract_account", "wrapped", &wrapped)?;
+
     for (method, message) in filled().into_iter().chain(good()) {
         let name = METHODS[usize::from(method)]
             .rsplit_once('.')
@@ -141,6 +146,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             &format!("path-{path}-{}", body.len()),
             &seed,
         )?;
+    }
+
+    let example = fs::read_to_string(root.join("folkmoot.example.toml"))?;
+    let keys: Vec<_> = example
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .collect();
+    corpus.seed("config", "example", keys.join("\n").as_bytes())?;
+    for (name, text) in CONFIGS {
+        corpus.seed("config", name, text.as_bytes())?;
     }
 
     for (name, seed) in [
@@ -210,6 +225,23 @@ const JSON: &[(u8, &str)] = &[
     ),
     (13, r#"{"content_topics":["/xmtp/mls/1/g-a1a1/proto","*"]}"#),
     (15, "group_ids=oaGhoQ&groupIds=oQ==&include_content=true"),
+];
+
+/// Configurations, and what is wrong with them.
+const CONFIGS: &[(&str, &str)] = &[
+    ("unknown-key", "[listen]\nport = 5556\n"),
+    ("unknown-section", "[bridge]\n"),
+    ("no-toml", "[listen\n"),
+    ("wrong-type", "[node]\nid = \"100\"\n"),
+    ("wrong-id", "[node]\nid = 150\n"),
+    (
+        "large-numbers",
+        "[listen]\ndrain_seconds = 9223372036854775807\n[history]\nkeep_days = 9223372036854775807\n",
+    ),
+    (
+        "variables",
+        "[limits]\nenabled = true\n\0FOLKMOOT_LISTEN__ADDRESSES=127.0.0.1:1,[::1]:2\nFOLKMOOT_NODE__ID=200\n",
+    ),
 ];
 
 struct Corpus(std::path::PathBuf);
@@ -343,6 +375,23 @@ fn sample(field: &FieldDescriptor, depth: usize) -> Value {
         Kind::Float => Value::F32(1.0),
         Kind::Double => Value::F64(1.0),
     }
+}
+
+/// A signature as ERC-6492 wraps it: factory, calldata and signature, and the suffix.
+fn wrapped() -> Vec<u8> {
+    let word = |number: u8| [&[0; 31][..], &[number]].concat();
+    let padded = |bytes: &[u8]| [bytes, &[0; 32]].concat()[..32].to_vec();
+    [
+        [&[0; 12][..], &[9; 20]].concat(),
+        word(96),
+        word(160),
+        word(4),
+        padded(b"make"),
+        word(5),
+        padded(b"signs"),
+        [0x64, 0x92].repeat(16),
+    ]
+    .concat()
 }
 
 /// A public message: framed as RFC 9420 §6.2 has it, up to the content type.

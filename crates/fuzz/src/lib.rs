@@ -3,16 +3,19 @@
 mod front;
 mod history;
 mod parsers;
+mod program;
 
 pub use front::{METHODS, grpc_body, grpc_request, json_request};
 pub use history::history;
-pub use parsers::{contract_account, group_message, identity_update, key_package, topic};
+pub use parsers::{group_message, identity_update, key_package, topic};
+pub use program::{config, contract_account};
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
 
 /// Every target: its name in `fuzz/fuzz_targets/` and `fuzz/corpus/`, and its function.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("config", config),
     ("contract_account", contract_account),
     ("group_message", group_message),
     ("grpc_body", grpc_body),

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use folkmoot_conversation::{GroupMessageHeader, KeyPackageIn};
-use folkmoot_identity::{AssociationState, ContractCheck, ContractVerdicts, IdentityUpdate, Rules};
+use folkmoot_identity::{AssociationState, ContractVerdicts, IdentityUpdate, Rules};
 use folkmoot_wire::Topic;
 
 /// A moment at which the seeds' key packages are valid: seconds since the Unix epoch.
@@ -73,24 +73,5 @@ pub fn identity_update(data: &[u8]) {
                 || AssociationState::apply(Some(&state), &verified, rules).is_err(),
             "an update is good for once"
         );
-    }
-}
-
-/// Questions to contract wallets: a byte for the length of the account id, the account id, and
-/// hash and signature.
-pub fn contract_account(data: &[u8]) {
-    let Some((length, rest)) = super::first(data) else {
-        return;
-    };
-    let (account, rest) = rest.split_at(length.min(rest.len()));
-    let (hash, signature) = rest.split_at(rest.len().min(32));
-    let Ok(account) = str::from_utf8(account) else {
-        return;
-    };
-    if let Ok(check) = ContractCheck::parse(account, hash, signature, None) {
-        assert_eq!(check.hash, hash);
-        let rest = account.strip_prefix("eip155:").expect("an EVM account");
-        let (chain, _) = rest.split_once(':').expect("a chain and an address");
-        assert_eq!(chain.parse(), Ok(check.chain_id));
     }
 }

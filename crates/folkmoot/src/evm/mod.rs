@@ -216,6 +216,15 @@ struct Endpoint {
     right_chain: OnceCell<()>,
 }
 
+/// The program that puts a question to a chain. `None` where no verifier can call the signature
+/// valid: it ends as ERC-6492 says but is not wrapped like that, or it is so long that the
+/// program would run on no chain.
+#[must_use]
+pub fn program(check: &ContractCheck) -> Option<Vec<u8>> {
+    let signature = erc6492::unwrap(&check.signature).ok()?;
+    probe::program(&check.address, &check.hash, &signature)
+}
+
 impl Endpoint {
     async fn check_chain(&self, chain: u64) -> Result<(), EvmError> {
         let ask = async || {
@@ -229,11 +238,7 @@ impl Endpoint {
     }
 
     async fn is_valid(&self, check: &ContractCheck, block: u64) -> Result<bool, EvmError> {
-        let Ok(signature) = erc6492::unwrap(&check.signature) else {
-            return Ok(false);
-        };
-        // A longer program runs on no chain, so no verifier can call the signature valid.
-        let Some(program) = probe::program(&check.address, &check.hash, &signature) else {
+        let Some(program) = program(check) else {
             return Ok(false);
         };
         let call = json!({ "data": format!("0x{}", hex::encode(program)) });
