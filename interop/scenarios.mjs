@@ -353,7 +353,7 @@ async function burst(world) {
     ['alice', 'bob', 'carol'].map((name, index) => world.person(name, party(index))),
   );
   const joiners = await Promise.all(
-    ['dave', 'erin', 'frank', 'grace'].map((name, index) => world.person(name, { ...party(index), own: false })),
+    ['dave', 'erin', 'frank', 'grace'].map((name, index) => world.person(name, { ...party(index + 3), own: false })),
   );
   const group = await alice.group([bob, carol]);
   await Promise.all([bob.sync(), carol.sync()]);
