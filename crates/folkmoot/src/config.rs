@@ -70,8 +70,8 @@ pub struct ListenSection {
     pub tls_certificate: PathBuf,
     /// A file with the certificate's private key (PEM); empty for none. Default: empty.
     pub tls_key: PathBuf,
-    /// Whose `Forwarded` and `X-Forwarded-For` headers are believed: addresses or ranges.
-    /// Default: nobody's.
+    /// Whose `Forwarded` and `X-Forwarded-For` headers, and whose PROXY lines, are believed:
+    /// addresses or ranges. Default: nobody's.
     pub trusted_proxies: Vec<String>,
     /// Most connections at a time. Default: 20000.
     pub max_connections: usize,

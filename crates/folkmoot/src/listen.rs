@@ -1,7 +1,7 @@
 //! The accept loop: one port serves everything.
 //!
 //! The first byte tells TLS (0x16) from cleartext. Inside, HTTP/2 is known by its preface or by
-//! ALPN, and everything else is HTTP/1.1. Each request carries its client's address as a
+//! ALPN, and everything else is HTTP/1.1. A trusted proxy may put a line before it. Each request carries its client's address as a
 //! [`ClientAddr`] and a [`Connection`], by which a layer can cut the connection.
 //!
 //! Connections are counted, in all and per address, so that nobody can take all of them. A
@@ -10,6 +10,7 @@
 mod forwarded;
 mod gate;
 mod io;
+mod proxy_line;
 mod tls;
 
 pub use forwarded::Proxies;
@@ -71,7 +72,7 @@ pub struct ListenConfig {
     pub ping_interval: Duration,
     /// How long it may take for the answer to a ping.
     pub ping_timeout: Duration,
-    /// Whose `Forwarded` and `X-Forwarded-For` are believed.
+    /// Whose `Forwarded` and `X-Forwarded-For` headers, and whose PROXY lines, are believed.
     pub proxies: Proxies,
 }
 
@@ -236,8 +237,8 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// One connection, from its first byte to its end.
 async fn converse(
     shared: &Arc<Shared>,
-    stream: TcpStream,
-    peer: IpAddr,
+    mut stream: TcpStream,
+    mut peer: IpAddr,
     router: Router,
     cut: CancellationToken,
 ) -> Result<(), Cause> {
@@ -250,6 +251,13 @@ async fn converse(
     };
     if count == 0 {
         return Ok(());
+    }
+    if shared.config.proxies.trusts(peer) {
+        let line = timeout(shared.config.header_timeout, proxy_line::take(&mut stream)).await;
+        if let Some(client) = line.map_err(|_| "its proxy's first line took too long")?? {
+            peer = client;
+            stream.peek(&mut first).await?;
+        }
     }
     if first[0] != TLS_HANDSHAKE {
         return http(shared, stream, peer, router, cut).await;

@@ -169,6 +169,38 @@ async fn a_client_that_says_nothing_is_hung_up_on() {
 }
 
 #[tokio::test]
+async fn a_trusted_proxy_names_its_client_in_a_line_of_its_own() {
+    let config = ListenConfig {
+        proxies: Proxies::new(vec!["127.0.0.1".parse().unwrap()]),
+        ..ListenConfig::default()
+    };
+    let server = Server::start(config, None);
+    let line = b"PROXY TCP4 192.0.2.9 198.51.100.1 56324 443\r\n";
+    let mut stream = server.connect().await;
+    stream.write_all(line).await.unwrap();
+    assert_eq!(by_http1(stream, "/who").await.unwrap(), "192.0.2.9");
+    let mut stream = server.connect().await;
+    for byte in line {
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    assert_eq!(by_http2(stream, "/who").await.unwrap(), "192.0.2.9");
+    // HTTP/2 begins with `PRI `, which is not `PROXY `.
+    assert_eq!(
+        by_http2(server.connect().await, "/who").await.unwrap(),
+        "127.0.0.1"
+    );
+    let mut stream = server.connect().await;
+    stream.write_all(b"PROXY TCP4 me\r\n").await.unwrap();
+    hung_up(stream).await;
+
+    let server = Server::start(ListenConfig::default(), None);
+    let mut stream = server.connect().await;
+    stream.write_all(line).await.unwrap();
+    let told = by_http1(stream, "/who").await.unwrap_or_default();
+    assert_ne!(told, "192.0.2.9", "a stranger is not believed");
+}
+
+#[tokio::test]
 async fn tls_without_a_certificate_is_hung_up_on() {
     let server = Server::start(ListenConfig::default(), None);
     let mut stream = server.connect().await;
