@@ -100,7 +100,8 @@ impl SqliteStore {
         let counts = Arc::new(Counts::default());
         counts.load(&connection)?;
         let readers = Readers::open(&path, options)?;
-        let checkpoints = checkpoint::Checkpoints::start(&path)?;
+        let checkpoints =
+            checkpoint::Checkpoints::start(&path, options.durability, &mut connection)?;
         let writer = Writer::start(writer::State::new(
             connection,
             options,

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Counts, SqliteOptions,
-    checkpoint::Checkpoints,
+    checkpoint::{self, Checkpoints},
     read::{self, IS_COMMIT, SHOULD_PUSH},
     schema::{self, failed},
 };
@@ -219,6 +219,9 @@ impl State {
                     return;
                 }
             }
+            if self.checkpoints.committed() {
+                checkpoint::passive(&self.connection);
+            }
             if next.is_none() {
                 next = jobs.recv().ok();
             }
@@ -256,17 +259,12 @@ impl State {
             }
             return;
         }
-        let bytes: usize = stored
-            .iter()
-            .map(|one: &Arc<Envelope>| one.payload.len() + 256)
-            .sum();
         if !stored.is_empty() {
             (self.on_commit)(stored);
         }
         for (reply, answer) in replies.into_iter().zip(answers) {
             let _ = reply.send(answer);
         }
-        self.checkpoint(bytes);
     }
 
     /// Appends drafts inside the open transaction. A conflict is found before anything is
@@ -724,17 +722,6 @@ impl State {
         self.memory.newest_id = self.counts.newest_id.load(Ordering::Acquire);
         let time_ns = schema::meta(&self.connection, "time_ns").unwrap_or(0);
         self.memory.time_ns = self.memory.time_ns.max(time_ns);
-    }
-
-    fn checkpoint(&mut self, bytes: usize) {
-        if self.checkpoints.written(bytes) {
-            let done = self
-                .connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            if let Err(cause) = done {
-                tracing::warn!(%cause, "a checkpoint failed; the log stays longer");
-            }
-        }
     }
 }
 

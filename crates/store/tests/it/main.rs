@@ -8,5 +8,6 @@
 mod backend;
 mod crowd;
 mod durability;
+mod log_length;
 mod properties;
 mod topic_log;
