@@ -19,7 +19,7 @@ use folkmoot_wire::proto::xmtp::mls::api::v1::{
     subscribe_group_messages_request::Filter,
 };
 use prost::Message;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tonic::{Code, Streaming};
 
 use crate::harness::{Client, DEADLINE, serve};
@@ -120,6 +120,7 @@ async fn a_client_at_its_limits_does_not_slow_another() {
     let scene = Scene::set().await;
     let is_over = Arc::new(AtomicBool::new(false));
     let refused = Arc::new(AtomicU64::new(0));
+    let at_limits = Arc::new(Notify::new());
     let mut crowd = JoinSet::new();
 
     // The loud one opens streams and never reads them.
@@ -132,6 +133,7 @@ async fn a_client_at_its_limits_does_not_slow_another() {
     for flooder in 0..8 {
         let client = Client::to(&scene.loud).await;
         let (is_over, refused) = (Arc::clone(&is_over), Arc::clone(&refused));
+        let at_limits = Arc::clone(&at_limits);
         crowd.spawn(async move {
             let large = "x".repeat(50_000);
             for number in 0.. {
@@ -144,17 +146,13 @@ async fn a_client_at_its_limits_does_not_slow_another() {
                     Err(status) => {
                         assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
                         refused.fetch_add(1, Ordering::Relaxed);
+                        at_limits.notify_one();
                     }
                 }
             }
         });
     }
-    let flooded = async {
-        while refused.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(DEADLINE, flooded)
+    timeout(DEADLINE, at_limits.notified())
         .await
         .expect("the loud one reaches its limits");
 
