@@ -80,7 +80,7 @@ impl BackupCommand {
         }
         let partial = beside(&self.to, ".partial");
         let stats = copy(
-            &config.store.postgres_url,
+            config.store.postgres_url.as_str(),
             &config.store.data_directory,
             &partial,
         )

@@ -8,7 +8,7 @@ mod overrides;
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -135,14 +135,14 @@ pub struct StoreSection {
     pub data_directory: PathBuf,
     /// A PostgreSQL database in place of the embedded one, such as
     /// `postgres://folkmoot@localhost/folkmoot`; empty for the embedded one. Default: empty.
-    pub postgres_url: String,
+    pub postgres_url: Secret,
 }
 
 impl Default for StoreSection {
     fn default() -> Self {
         Self {
             data_directory: "folkmoot-data".into(),
-            postgres_url: String::new(),
+            postgres_url: Secret::default(),
         }
     }
 }
@@ -275,7 +275,7 @@ pub struct EvmSection {
     /// How long an endpoint may take for one answer, in seconds. Default: 10.
     pub timeout_seconds: u64,
     /// JSON-RPC endpoints, keyed by the chain's EIP-155 number. Default: none.
-    pub endpoints: BTreeMap<String, String>,
+    pub endpoints: BTreeMap<String, Secret>,
 }
 
 impl Default for EvmSection {
@@ -324,6 +324,25 @@ impl Default for AdminSection {
             address: "127.0.0.1:5555".to_owned(),
             json_mirror: false,
         }
+    }
+}
+
+/// A text that may hold a password or an access key; it does not print.
+#[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Secret({} bytes)", self.0.len())
     }
 }
 
@@ -602,6 +621,7 @@ impl Config {
                     .parse()
                     .map_err(|_| invalid(format!("{chain:?} is no chain number; write 1 = URL")))?;
                 let url = url
+                    .as_str()
                     .parse()
                     .map_err(|_| invalid(format!("what chain {number} has is no http(s) URL")))?;
                 Ok((number, url))

@@ -325,7 +325,7 @@ async fn database(config: &Config, data: &DataDir) -> Finding {
     if let Err(error) = key {
         return Finding::failed(CHECK, &error, "put back the node's key");
     }
-    if config.store.postgres_url.is_empty() && !data.database().exists() {
+    if config.store.postgres_url.as_str().is_empty() && !data.database().exists() {
         return Finding::ok(CHECK, "none yet; the first start makes it");
     }
     let opened = async {

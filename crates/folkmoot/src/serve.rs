@@ -337,15 +337,14 @@ impl Server {
 
 /// The database that the configuration names.
 pub(crate) fn database(config: &Config, data: &DataDir) -> Database {
-    match config.store.postgres_url.as_str() {
-        "" => Database::Sqlite {
+    let url = &config.store.postgres_url;
+    if url.as_str().is_empty() {
+        return Database::Sqlite {
             path: data.database(),
             durability: Durability::Full,
-        },
-        url => Database::Postgres {
-            url: url.to_owned(),
-        },
+        };
     }
+    Database::Postgres { url: url.clone() }
 }
 
 /// What clients are served.

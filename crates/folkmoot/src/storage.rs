@@ -5,7 +5,12 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 use folkmoot_node::{Backlog, Hub};
 use folkmoot_store::{
-    Durability, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
+    Durability, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store, StoreError,
+};
+
+use crate::{
+    config::Secret,
+    failure::{Exit, Failure},
 };
 
 /// Where a node's data is.
@@ -21,7 +26,7 @@ pub(crate) enum Database {
     /// A PostgreSQL database.
     Postgres {
         /// Where it is, and who uses it: `postgres://user:password@host/name`.
-        url: String,
+        url: Secret,
     },
 }
 
@@ -46,13 +51,25 @@ impl Database {
                     slot,
                     ..PostgresOptions::default()
                 };
-                let store = PostgresStore::connect(url, options, hub.on_commit())
+                let store = PostgresStore::connect(url.as_str(), options, hub.on_commit())
                     .await
-                    .context("connect to PostgreSQL")?;
+                    .map_err(no_postgres)?;
                 Arc::new(store)
             }
         };
         hub.begin_at(store.newest_id().await.context("read the newest id")?);
         Ok((store, hub))
     }
+}
+
+fn no_postgres(cause: StoreError) -> Failure {
+    let (exit, remedy) = match cause {
+        StoreError::InUse(_) => (Exit::Refused, "stop the server that has it"),
+        StoreError::FromTheFuture { .. } => (Exit::Refused, "run the newer program"),
+        _ => (
+            Exit::Network,
+            "set postgres_url in [store], and see that PostgreSQL runs",
+        ),
+    };
+    Failure::new(exit, "cannot use the PostgreSQL database", remedy).because(cause)
 }

@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(config.node.public_url, "https://chat.example.org");
         assert_eq!(config.listen.tls_key, Path::new("key.pem"));
         assert_eq!(config.store.data_directory, Path::new("/srv/f\"m"));
-        assert_eq!(config.store.postgres_url, "");
+        assert_eq!(config.store.postgres_url.as_str(), "");
     }
 
     #[test]

@@ -166,6 +166,76 @@ fn a_backup_is_made_while_the_server_runs_and_put_back_after() {
 }
 
 #[test]
+fn a_server_keeps_its_data_in_postgresql_and_moves_it_to_sqlite() {
+    let Some(url) = postgres() else {
+        return;
+    };
+    let place = configured("");
+    let folkmoot = |arguments: &[&str], url: &str| {
+        program()
+            .args(arguments)
+            .current_dir(place.path())
+            .env("FOLKMOOT_STORE__POSTGRES_URL", url)
+            .output()
+            .unwrap()
+    };
+    let with_postgres = format!("{CONFIG}[store]\npostgres_url = \"{url}\"\n");
+    fs::write(place.path().join("folkmoot.toml"), with_postgres).unwrap();
+    let mut server = serve(place.path());
+    let node = format!("http://{}", server.address("addresses"));
+    assert!(accounts(&node).status.success());
+    let backup = folkmoot(&["backup", "--to", "b"], &url);
+    assert!(backup.status.success(), "{}", text(&backup.stderr));
+
+    // Another data directory, the same database: only the database can tell.
+    let other = configured("");
+    let second = program()
+        .arg("serve")
+        .current_dir(other.path())
+        .env("FOLKMOOT_STORE__POSTGRES_URL", &url)
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(5), "{}", text(&second.stderr));
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code(), Some(0));
+
+    let moved = folkmoot(&["restore", "--from", "b"], "");
+    assert!(moved.status.success(), "{}", text(&moved.stderr));
+    fs::write(place.path().join("folkmoot.toml"), CONFIG).unwrap();
+    let server = serve(place.path());
+    let (_, status) = server.http("admin", "GET", "/api/status");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["store"]["envelopes"], 1);
+}
+
+/// The address of an empty schema in the PostgreSQL that the environment names.
+fn postgres() -> Option<String> {
+    let Ok(url) = std::env::var("FOLKMOOT_TEST_POSTGRES") else {
+        assert!(
+            std::env::var_os("FOLKMOOT_TEST_REQUIRE_POSTGRES").is_none(),
+            "FOLKMOOT_TEST_POSTGRES is not set, and FOLKMOOT_TEST_REQUIRE_POSTGRES is"
+        );
+        eprintln!("skipped: FOLKMOOT_TEST_POSTGRES names no PostgreSQL");
+        return None;
+    };
+    let schema = format!("folkmoot_program_{}", std::process::id());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let fresh = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
+        client.batch_execute(&fresh).await.unwrap();
+    });
+    let join = if url.contains('?') { '&' } else { '?' };
+    Some(format!("{url}{join}options=-csearch_path%3D{schema}"))
+}
+
+#[test]
 fn a_full_disk_refuses_publishes_and_answers_reads() {
     let place = TempDir::new().unwrap();
     let config = CONFIG.replace("alarm_free_mib = 0", "alarm_free_mib = 1000000000");
