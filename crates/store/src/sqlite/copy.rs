@@ -17,12 +17,18 @@ const PAGES_AT_A_STRETCH: i32 = 4096;
 /// Writes a consistent copy of the file `from`, which may be in use, to the new file `to`.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<Stats, StoreError> {
     let source = schema::connect_to_read(from)?;
-    copy_connection(&source, to).map_err(failed("copy the database"))?;
+    let failed = failed("copy the database");
+    let snapshot = source.unchecked_transaction().map_err(&failed)?;
+    copy_snapshot(&snapshot, to).map_err(&failed)?;
+    drop(snapshot);
     verify(to)
 }
 
-/// Writes what a connection sees to the new file `to`.
-pub(super) fn copy_connection(source: &Connection, to: &Path) -> rusqlite::Result<()> {
+/// Writes what a connection sees in its open transaction to the new file `to`.
+pub(super) fn copy_snapshot(source: &Connection, to: &Path) -> rusqlite::Result<()> {
+    // The transaction sees one state from its first read on. Without one, each commit of a
+    // writer would make the copy begin anew, so that it might never end.
+    source.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
     let mut copy = Connection::open(to)?;
     Backup::new(source, &mut copy)?.run_to_completion(PAGES_AT_A_STRETCH, Duration::ZERO, None)?;
     // The copy stands alone: no log beside it.

@@ -348,7 +348,7 @@ impl Maintenance for SqliteStore {
         let to = to.to_path_buf();
         self.readers
             .run("copy the database", move |connection| {
-                copy::copy_connection(connection, &to)
+                copy::copy_snapshot(connection, &to)
             })
             .await
     }

@@ -26,8 +26,8 @@ use super::{
     schema::{self, failed},
 };
 use crate::{
-    AddressChange, Draft, Envelope, NewCommitLogEntry, OnCommit, Placed, Pruned, Retention,
-    StoreError,
+    AddressChange, Draft, Durability, Envelope, NewCommitLogEntry, OnCommit, Placed, Pruned,
+    Retention, StoreError,
 };
 
 /// Bits of an id that name the node.
@@ -39,7 +39,7 @@ const GROUP_BYTES: usize = 1 << 20;
 /// Topics whose newest ids stay in memory.
 const TOPICS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 /// Envelopes that a step of pruning looks at.
-const PRUNE_STEP: usize = 1000;
+const PRUNE_STEP: usize = 250;
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -125,11 +125,23 @@ impl Writer {
 /// What the thread owns.
 pub(super) struct State {
     connection: Connection,
+    durability: Durability,
+    /// What the connection is set to.
+    sync: Sync,
     slot: u64,
     on_commit: OnCommit,
     counts: Arc<Counts>,
     checkpoints: Checkpoints,
     memory: Memory,
+}
+
+/// When a commit reaches the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sync {
+    /// Before it returns.
+    Now,
+    /// With the next one that does, or with a checkpoint.
+    Later,
 }
 
 /// What the writer remembers of the file. After a rollback it is read again.
@@ -165,6 +177,8 @@ impl State {
     ) -> Self {
         let mut state = Self {
             connection,
+            durability: options.durability,
+            sync: Sync::Now,
             slot: u64::from(options.slot),
             on_commit,
             counts,
@@ -236,7 +250,7 @@ impl State {
             .into_iter()
             .map(|append| (append.drafts, append.reply))
             .unzip();
-        let result = self.begin().and_then(|()| {
+        let result = self.begin(Sync::Now).and_then(|()| {
             for drafts in requests {
                 let before = stored.len();
                 match self.append_one(drafts, &mut stored) {
@@ -498,8 +512,9 @@ impl State {
         })
     }
 
+    /// Keeps signatures without waiting for the disk: they can be made again.
     fn signatures(&mut self, signatures: Vec<(u64, Bytes)>) -> Result<(), StoreError> {
-        self.in_transaction("keep signatures", |state| {
+        self.transact(Sync::Later, "keep signatures", |state| {
             let mut statement = state
                 .connection
                 .prepare_cached("INSERT OR REPLACE INTO signature (id, bytes) VALUES (?1, ?2)")?;
@@ -627,7 +642,7 @@ impl State {
     fn replace(&mut self, from: &std::path::Path) -> Result<(), StoreError> {
         let failed = failed("replace the database");
         let ids = self.memory.ids;
-        let mut copy = schema::connect(from, crate::Durability::Off, None)?;
+        let mut copy = schema::connect(from, Durability::Off, None)?;
         schema::migrate(&mut copy)?;
         Backup::new(&copy, &mut self.connection)
             .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::ZERO, None))
@@ -649,14 +664,23 @@ impl State {
             .map_err(|(_, cause)| failed("close the database")(cause))
     }
 
-    /// Runs `change` as a transaction of its own.
+    /// Runs `change` as a durable transaction of its own.
     fn in_transaction(
         &mut self,
         doing: &'static str,
         change: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
     ) -> Result<(), StoreError> {
+        self.transact(Sync::Now, doing, change)
+    }
+
+    fn transact(
+        &mut self,
+        sync: Sync,
+        doing: &'static str,
+        change: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
         let result = self
-            .begin()
+            .begin(sync)
             .and_then(|()| change(self).map_err(failed(doing)))
             .and_then(|()| self.commit());
         if result.is_err() {
@@ -665,7 +689,17 @@ impl State {
         result
     }
 
-    fn begin(&self) -> Result<(), StoreError> {
+    fn begin(&mut self, sync: Sync) -> Result<(), StoreError> {
+        if self.sync != sync && self.durability == Durability::Full {
+            let synchronous = match sync {
+                Sync::Now => "FULL",
+                Sync::Later => "NORMAL",
+            };
+            self.connection
+                .pragma_update(None, "synchronous", synchronous)
+                .map_err(failed("begin a transaction"))?;
+            self.sync = sync;
+        }
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")
             .and_then(|mut statement| statement.execute([]))

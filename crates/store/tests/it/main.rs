@@ -8,6 +8,7 @@
 mod backend;
 mod crowd;
 mod durability;
+mod in_use;
 mod log_length;
 mod properties;
 mod topic_log;
