@@ -3,12 +3,9 @@
 use std::{
     env,
     io::Result,
-    os::{
-        linux::net::SocketAddrExt as _,
-        unix::{
-            ffi::OsStrExt as _,
-            net::{SocketAddr, UnixDatagram},
-        },
+    os::unix::{
+        ffi::OsStrExt as _,
+        net::{SocketAddr, UnixDatagram},
     },
 };
 
@@ -24,10 +21,24 @@ fn send(state: &str) -> Result<()> {
         return Ok(());
     };
     let address = match socket.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        [b'@', name @ ..] => abstract_address(name)?,
         _ => SocketAddr::from_pathname(&socket)?,
     };
     UnixDatagram::unbound()?
         .send_to_addr(state.as_bytes(), &address)
         .map(drop)
+}
+
+/// A socket's address that is no file's name.
+#[cfg(target_os = "linux")]
+fn abstract_address(name: &[u8]) -> Result<SocketAddr> {
+    use std::os::linux::net::SocketAddrExt as _;
+
+    SocketAddr::from_abstract_name(name)
+}
+
+/// Only Linux has such addresses.
+#[cfg(not(target_os = "linux"))]
+fn abstract_address(_: &[u8]) -> Result<SocketAddr> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }

@@ -1,10 +1,14 @@
-use std::fs;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Running, http, loop_until, program, run, text};
+use crate::support::{Running, SOON, http, loop_until, program, run, text};
 
 const AUTO: &[&str] = &["dev", "--ports", "auto"];
 const DOORS: [&str; 6] = ["v3", "web", "http", "history", "d14n", "gateway"];
@@ -199,6 +203,31 @@ fn faults_refuse_and_cut_calls() {
     let output = run(&["dev", "accounts", "1", "--node", node]);
     assert_eq!(output.status.code(), Some(5));
     assert!(text(&output.stderr).contains("refused by --faults"));
+}
+
+#[test]
+fn faults_cut_connections_without_an_answer() {
+    let faults = "cut=100%,seed=1";
+    let network = Running::start(&["dev", "--ports", "auto", "--faults", faults]);
+    let answered = (0..12)
+        .filter(|_| {
+            let mut stream = TcpStream::connect(network.address("v3")).unwrap();
+            stream.set_read_timeout(Some(SOON)).unwrap();
+            let request = b"GET /healthz HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+            stream.write_all(request).unwrap();
+            let mut answer = Vec::new();
+            // A reset is as good as an end.
+            drop(stream.read_to_end(&mut answer));
+            !answer.is_empty()
+        })
+        .count();
+    // Some are cut only amid a longer answer than this.
+    assert!((1..=8).contains(&answered), "{answered} of 12");
+    let (status, _) = network.http("http", "GET", "/api/status");
+    assert!(
+        status.starts_with("HTTP/1.1 4"),
+        "the page's own calls are spared: {status}"
+    );
 }
 
 #[test]
