@@ -55,6 +55,23 @@ fn sound() -> Vec<u8> {
     frame(0, message().len() as u32, &message())
 }
 
+/// A gzip stream of a few hundred KiB that grows to 32 MiB of zeros.
+fn bomb() -> Vec<u8> {
+    // One block with the fixed codes (RFC 1951 section 3.2.6): the byte 0, then over and over "the
+    // last byte 258 times". Codes begin with their highest bit, all other fields with their lowest.
+    const LAST_BLOCK: &[u8] = &[1, 1, 0];
+    const ZERO: &[u8] = &[0, 0, 1, 1, 0, 0, 0, 0];
+    const REPEATED: &[u8] = &[1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0];
+    let repeated = REPEATED.repeat((32 << 20) / 258);
+    let bits = [LAST_BLOCK, ZERO, &repeated].concat();
+    let packed = bits.chunks(8).map(|bits| {
+        let bits = bits.iter().enumerate();
+        bits.fold(0, |byte, (at, bit)| byte | (bit << at))
+    });
+    let header = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    header.into_iter().chain(packed).collect()
+}
+
 fn grpc(
     name: &'static str,
     headers: &[(&'static str, &'static str)],
@@ -226,6 +243,13 @@ fn cases() -> Vec<Raw> {
             frame(1, 12, b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x01\xff"),
             Bad,
             "decompress",
+        ),
+        grpc(
+            "gzip that grows beyond all limits",
+            &[GRPC, GZIP],
+            frame(1, bomb().len() as u32, &bomb()),
+            TooMuch,
+            "limit",
         ),
         grpc(
             "an encoding of no name",
