@@ -1,6 +1,9 @@
 //! The borders between crates, as ARCHITECTURE.md draws them: arrows point down only.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where it stopped"
+)]
 
 use std::{collections::BTreeSet, env, process::Command};
 
@@ -35,7 +38,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that no shipped crate may use.
 const DEVELOPMENT: &[&str] = &["folkmoot-fuzz", "folkmoot-testkit", "xtask"];
 /// What the pure crates must not have: a runtime, sockets, storage.
-const IMPURE: &[&str] = &["axum", "hyper", "reqwest", "rusqlite", "tokio", "tokio-postgres"];
+const IMPURE: &[&str] = &[
+    "axum",
+    "hyper",
+    "reqwest",
+    "rusqlite",
+    "tokio",
+    "tokio-postgres",
+];
 
 #[test]
 fn arrows_point_down_only() {
@@ -46,7 +56,9 @@ fn arrows_point_down_only() {
         let allowed = MAY_USE.iter().find(|(one, _)| *one == name);
         let (_, allowed) = allowed.unwrap_or_else(|| panic!("{name} has no row in MAY_USE"));
         let ours = used.iter().filter(|one| one.starts_with("folkmoot"));
-        let wrong: Vec<_> = ours.filter(|one| !allowed.contains(&one.as_str())).collect();
+        let wrong: Vec<_> = ours
+            .filter(|one| !allowed.contains(&one.as_str()))
+            .collect();
         assert!(wrong.is_empty(), "{name} must not use {wrong:?}");
     }
 }
@@ -55,7 +67,10 @@ fn arrows_point_down_only() {
 fn pure_crates_own_no_runtime_socket_or_storage() {
     for (name, used) in dependencies() {
         if ["folkmoot-identity", "folkmoot-conversation"].contains(&name.as_str()) {
-            let wrong: Vec<_> = used.iter().filter(|one| IMPURE.contains(&one.as_str())).collect();
+            let wrong: Vec<_> = used
+                .iter()
+                .filter(|one| IMPURE.contains(&one.as_str()))
+                .collect();
             assert!(wrong.is_empty(), "{name} must not use {wrong:?}");
         }
     }
@@ -65,7 +80,13 @@ fn pure_crates_own_no_runtime_socket_or_storage() {
 fn dependencies() -> Vec<(String, BTreeSet<String>)> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .unwrap();
@@ -78,7 +99,10 @@ fn dependencies() -> Vec<(String, BTreeSet<String>)> {
         .map(|package| {
             let used = package["dependencies"].as_array().unwrap().iter();
             let used = used.filter(|one| one["kind"].is_null());
-            (text(&package["name"]), used.map(|one| text(&one["name"])).collect())
+            (
+                text(&package["name"]),
+                used.map(|one| text(&one["name"])).collect(),
+            )
         })
         .collect()
 }
