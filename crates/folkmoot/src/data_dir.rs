@@ -97,6 +97,12 @@ impl DataDir {
         self.path.join(HISTORY)
     }
 
+    /// Where a development network's snapshots lie while it runs.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.path.join(SNAPSHOTS)
+    }
+
     /// Removes everything that a node keeps here. Other files stay.
     ///
     /// # Errors
@@ -199,6 +205,7 @@ fn unusable(path: &Path) -> Failure {
 
 const LOCK: &str = "lock";
 const DATABASE: &str = "node.sqlite";
+const SNAPSHOTS: &str = "snapshots";
 const HISTORY: &str = "history";
 const NODE_KEY: &str = "node.key";
 

@@ -236,7 +236,7 @@ impl Network {
             .merge(edge.json())
             .merge(edge.page(page(&addresses, options)))
             .merge(metrics::router())
-            .merge(Control::new(node.clone())?.router());
+            .merge(Control::new(node.clone(), data.snapshots())?.router());
         for (address, sockets) in doors {
             let router = match address.door {
                 Door::Http => page.clone(),
@@ -291,6 +291,8 @@ impl Network {
         }
         let store: &Arc<dyn Store> = self.node().store();
         store.close().await.context("close the database")?;
+        // The next start would remove what stays.
+        drop(std::fs::remove_dir_all(self.data.snapshots()));
         if let Some(file) = &self.ready_file {
             drop(std::fs::remove_file(file));
         }

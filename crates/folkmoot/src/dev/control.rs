@@ -3,7 +3,7 @@
 //! Only programs and pages on this machine may use them: the caller's address must be a loopback
 //! one, and a page must come from this machine too, lest any page on the internet could do it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fs, net::IpAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{
@@ -20,13 +20,12 @@ use http::{
     header::{ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN},
 };
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 /// Most snapshots that are kept at a time.
 const MOST: usize = 1000;
 
-/// The controls of one network. Its snapshots go with it.
+/// The controls of one network.
 #[derive(Clone)]
 pub(super) struct Control {
     node: Node,
@@ -34,17 +33,16 @@ pub(super) struct Control {
 }
 
 struct Snapshots {
-    directory: TempDir,
+    directory: PathBuf,
     /// How many were made; also held while the state changes, so that one thing happens at a time.
     made: Mutex<usize>,
 }
 
 impl Control {
-    pub(super) fn new(node: Node) -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("folkmoot-snapshots-")
-            .tempdir()
-            .context("make a directory for snapshots")?;
+    /// Controls of `node`, with snapshots in `directory`, which is made anew.
+    pub(super) fn new(node: Node, directory: PathBuf) -> anyhow::Result<Self> {
+        drop(fs::remove_dir_all(&directory));
+        fs::create_dir(&directory).context("make a directory for snapshots")?;
         Ok(Self {
             node,
             snapshots: Arc::new(Snapshots {
@@ -77,7 +75,7 @@ async fn snapshot(State(control): State<Control>) -> Result<Response, Refusal> {
         return Err(Refusal::TooMany);
     }
     let id = *made + 1;
-    let file = control.snapshots.directory.path().join(id.to_string());
+    let file = control.snapshots.directory.join(id.to_string());
     control.node.store().copy_to(&file).await?;
     *made = id;
     Ok(Json(json!({ "id": id.to_string() })).into_response())
@@ -92,7 +90,7 @@ async fn restore(
     if number == 0 || number > *made {
         return Err(Refusal::Unknown);
     }
-    let file = control.snapshots.directory.path().join(number.to_string());
+    let file = control.snapshots.directory.join(number.to_string());
     control.node.replace_with(&file).await?;
     Ok(Json(json!({ "id": number.to_string() })).into_response())
 }

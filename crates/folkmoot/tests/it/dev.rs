@@ -241,7 +241,12 @@ fn a_data_directory_keeps_what_is_not_the_networks() {
     fs::write(place.path().join("holiday.jpg"), "lake").unwrap();
     let data = place.path().to_str().unwrap();
     let mut network = Running::start(&["dev", "--ports", "auto", "--data", data]);
+    assert_eq!(
+        network.http("http", "POST", "/dev/snapshot").0,
+        "HTTP/1.1 200 OK"
+    );
     network.signal(Signal::TERM);
     network.end();
     assert!(place.path().join("holiday.jpg").exists());
+    assert!(!place.path().join("snapshots").exists());
 }
