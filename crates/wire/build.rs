@@ -19,11 +19,20 @@ const KEPT_AS_RECEIVED: &[&str] = &[
 ];
 
 const FILES: &[&str] = &[
+    "xmtp/device_sync/device_sync.proto",
     "xmtp/identity/api/v1/identity.proto",
     "xmtp/identity/credential.proto",
     "xmtp/message_api/v1/message_api.proto",
     "xmtp/migration/api/v1/migration.proto",
     "xmtp/mls/api/v1/mls.proto",
+    "xmtp/mls/message_contents/content.proto",
+    "xmtp/mls/message_contents/content_types/content_types.proto",
+    "xmtp/mls/message_contents/group_membership.proto",
+    "xmtp/mls/message_contents/group_metadata.proto",
+    "xmtp/mls/message_contents/group_mutable_metadata.proto",
+    "xmtp/mls/message_contents/group_permissions.proto",
+    "xmtp/mls/message_contents/transcript_messages.proto",
+    "xmtp/mls/message_contents/wrapper_encryption.proto",
     "xmtp/mls_validation/v1/service.proto",
     "xmtp/xmtpv4/gateway_api/gateway_api.proto",
     "xmtp/xmtpv4/message_api/message_api.proto",
@@ -44,6 +53,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     tonic_prost_build::configure()
         .bytes(".")
+        // In order, so that the same value always has the same bytes.
+        .btree_map(".xmtp.mls.message_contents")
+        .btree_map(".xmtp.device_sync")
         .codec_path("crate::codec::ProtobufCodec")
         .include_file("all.rs")
         .compile_fds(files)?;

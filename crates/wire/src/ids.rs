@@ -1,4 +1,4 @@
-//! Ids of people and their apps.
+//! Ids of people, their apps, their conversations and what they say there.
 
 use std::{fmt, str::FromStr};
 
@@ -105,6 +105,120 @@ impl fmt::Debug for InstallationKey {
 #[error("an installation key has 32 bytes, not {0}")]
 pub struct InvalidInstallationKey(pub usize);
 
+/// A conversation: its MLS group id, at least one byte. XMTP's own have 16. The text form is
+/// lower-case hex.
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct GroupId(Vec<u8>);
+
+impl GroupId {
+    /// The raw bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<u8>> for GroupId {
+    type Error = InvalidGroupId;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, InvalidGroupId> {
+        if bytes.is_empty() || bytes.len() > MAX_GROUP_ID_BYTES {
+            return Err(InvalidGroupId);
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<&[u8]> for GroupId {
+    type Error = InvalidGroupId;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, InvalidGroupId> {
+        bytes.to_vec().try_into()
+    }
+}
+
+impl FromStr for GroupId {
+    type Err = InvalidGroupId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidGroupId> {
+        hex::decode(text).map_err(|_| InvalidGroupId)?.try_into()
+    }
+}
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl fmt::Debug for GroupId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "GroupId({self})")
+    }
+}
+
+/// The bytes or hex digits are no group id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a conversation id is hex digits, of 1 to {MAX_GROUP_ID_BYTES} bytes")]
+pub struct InvalidGroupId;
+
+/// A message: the hash of its conversation, its sender's idempotency key and its content. The
+/// text form is 64 lower-case hex digits; parsing takes upper case too, as official clients do.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct MessageId([u8; 32]);
+
+impl MessageId {
+    /// The id with these raw bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The raw bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl TryFrom<&[u8]> for MessageId {
+    type Error = InvalidMessageId;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, InvalidMessageId> {
+        bytes.try_into().map(Self).map_err(|_| InvalidMessageId)
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = InvalidMessageId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMessageId> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidMessageId)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "MessageId({self})")
+    }
+}
+
+/// The text is not 64 hex digits, or the bytes are not 32.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a message id is 64 hex digits")]
+pub struct InvalidMessageId;
+
+/// Longest group id, as one length byte of a topic counts it.
+const MAX_GROUP_ID_BYTES: usize = 255;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +243,24 @@ mod tests {
             InstallationKey::try_from(&[7; 32][..]).unwrap().as_bytes(),
             &[7; 32]
         );
+    }
+
+    #[test]
+    fn a_conversation_id_is_hex_of_at_least_one_byte() {
+        let id: GroupId = "4fbbaa46de9b6afcc13a9caa35c1b156".parse().unwrap();
+        assert_eq!(id.as_bytes().len(), 16);
+        assert_eq!(id.to_string(), "4fbbaa46de9b6afcc13a9caa35c1b156");
+        assert_eq!("".parse::<GroupId>(), Err(InvalidGroupId));
+        assert_eq!("4fb".parse::<GroupId>(), Err(InvalidGroupId));
+        assert_eq!(GroupId::try_from(vec![0; 256]), Err(InvalidGroupId));
+    }
+
+    #[test]
+    fn a_message_id_has_32_bytes() {
+        let text = "c59b7a892305e23cc5eefda72010a777d084869ca6617e1b22f82ca47d4c4969";
+        let id: MessageId = text.parse().unwrap();
+        assert_eq!(id.to_string(), text);
+        assert_eq!(text.to_uppercase().parse(), Ok(id));
+        assert_eq!(text[1..].parse::<MessageId>(), Err(InvalidMessageId));
     }
 }

@@ -8,7 +8,10 @@ mod ids;
 mod topic;
 
 pub use clock::{COMMIT_ORIGINATOR, IDENTITY_ORIGINATOR, VectorClock};
-pub use ids::{InboxId, InstallationKey, InvalidInboxId, InvalidInstallationKey};
+pub use ids::{
+    GroupId, InboxId, InstallationKey, InvalidGroupId, InvalidInboxId, InvalidInstallationKey,
+    InvalidMessageId, MessageId,
+};
 pub use topic::{InvalidTopic, Topic, TopicKind};
 
 /// The `FileDescriptorSet` of everything in `proto/`, encoded, as the files spell it.
