@@ -10,7 +10,7 @@ use folkmoot_wire::{
     COMMIT_ORIGINATOR, IDENTITY_ORIGINATOR, InboxId, Topic, TopicKind, VectorClock,
 };
 use rusqlite::{
-    Connection, OptionalExtension, Result, Row, ToSql,
+    Connection, OptionalExtension, Result, Row, params_from_iter,
     types::{Type, ValueRef},
 };
 
@@ -22,8 +22,8 @@ use crate::{
 pub(super) const SHOULD_PUSH: i64 = 1;
 /// A bit of `flags`.
 pub(super) const IS_COMMIT: i64 = 2;
-/// Rows that a merge reads of a topic at a time, at least.
-const FEWEST_ROWS: usize = 8;
+/// Ids that a merge reads of a topic at a time, at least.
+const FEWEST_IDS: usize = 8;
 
 const FULL: &str = "e.id, e.originator, e.sequence, e.form, e.flags, e.time_ns, \
                     e.previous_commit, e.sender_hmac, e.payload";
@@ -51,13 +51,15 @@ pub(super) fn page(
     let (sql, bound) = match order {
         Order::Ascending => (
             format!(
-                "SELECT {FULL} FROM envelope e WHERE topic = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+                "SELECT {FULL} FROM envelope e INDEXED BY by_topic \
+                 WHERE topic = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
             ),
             signed(bound),
         ),
         Order::Descending => (
             format!(
-                "SELECT {FULL} FROM envelope e WHERE topic = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
+                "SELECT {FULL} FROM envelope e INDEXED BY by_topic \
+                 WHERE topic = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
             ),
             if bound == 0 { i64::MAX } else { signed(bound) },
         ),
@@ -84,7 +86,7 @@ pub(super) fn newest(
         Content::Metadata => METADATA,
     };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {columns} FROM envelope e \
+        "SELECT {columns} FROM envelope e INDEXED BY by_topic \
          WHERE topic = (SELECT id FROM topic WHERE name = ?1) ORDER BY id DESC LIMIT 1"
     ))?;
     let mut newest = |topic: &Topic| {
@@ -95,8 +97,8 @@ pub(super) fn newest(
     topics.iter().map(&mut newest).collect()
 }
 
-/// Several topics merged by id. Each is read a few rows at a time, so a topic with much to
-/// read does not fill the memory before the page is full.
+/// Several topics merged by id. The index tells the ids, a few of each topic at a time; then the
+/// rows are read in the order in which they lie in the file.
 pub(super) fn merged(
     connection: &Connection,
     cursors: &[(Topic, After)],
@@ -138,7 +140,7 @@ pub(super) fn unseen_by_topic(
                 topic_id: *topic_id,
                 from: seen.last_seen(originator),
                 originator: Some(originator),
-                rows: VecDeque::new(),
+                ids: VecDeque::new(),
                 done: false,
             })
             .collect();
@@ -262,7 +264,8 @@ struct Lane<'a> {
     from: u64,
     /// Only this originator's envelopes.
     originator: Option<u32>,
-    rows: VecDeque<Envelope>,
+    /// The next ids, ascending.
+    ids: VecDeque<u64>,
     done: bool,
 }
 
@@ -280,7 +283,7 @@ impl<'a> Lane<'a> {
             topic_id,
             from: from.max(after),
             originator,
-            rows: VecDeque::new(),
+            ids: VecDeque::new(),
             done: false,
         };
         match cursor {
@@ -293,40 +296,52 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn fill(&mut self, connection: &Connection, up_to: u64, rows: usize) -> Result<()> {
-        let filter = match self.originator {
-            None => "",
+    /// The query for `columns` of this lane's next rows; see [`Lane::parameters`].
+    fn sql(&self, columns: &str) -> String {
+        let (index, filter) = match self.originator {
+            None => ("by_topic", ""),
             // Spelled so that SQLite sees that the partial index of commits applies.
-            Some(COMMIT_ORIGINATOR) => " AND originator = 0",
-            Some(_) => " AND originator = ?5",
+            Some(COMMIT_ORIGINATOR) => ("commits", " AND originator = 0"),
+            Some(_) => ("by_topic", " AND originator = ?5"),
         };
-        let index = match self.originator {
-            Some(COMMIT_ORIGINATOR) => " INDEXED BY commits",
-            _ => "",
-        };
-        let sql = format!(
-            "SELECT {FULL} FROM envelope e{index} \
+        format!(
+            "SELECT {columns} FROM envelope e INDEXED BY {index} \
              WHERE topic = ?1 AND id > ?2 AND id <= ?3{filter} ORDER BY id LIMIT ?4"
-        );
-        let mut statement = connection.prepare_cached(&sql)?;
-        let from = signed(self.from);
-        let up_to = signed(up_to);
-        let rows_wanted = limit(rows);
-        let mut parameters: Vec<&dyn ToSql> = vec![&self.topic_id, &from, &up_to, &rows_wanted];
-        if let Some(originator) = &self.originator
-            && *originator != COMMIT_ORIGINATOR
-        {
-            parameters.push(originator);
-        }
-        let mut found = statement.query(parameters.as_slice())?;
+        )
+    }
+
+    fn parameters(&self, up_to: u64, rows: usize) -> Vec<i64> {
+        let mut parameters = vec![self.topic_id, signed(self.from), signed(up_to), limit(rows)];
+        let originator = self.originator.filter(|one| *one != COMMIT_ORIGINATOR);
+        parameters.extend(originator.map(i64::from));
+        parameters
+    }
+
+    fn fill(&mut self, connection: &Connection, up_to: u64, ids: usize) -> Result<()> {
+        let mut statement = connection.prepare_cached(&self.sql("e.id"))?;
+        let mut found = statement.query(params_from_iter(self.parameters(up_to, ids)))?;
         while let Some(row) = found.next()? {
-            self.rows.push_back(envelope(self.topic, row)?);
+            self.ids.push_back(unsigned(row, 0)?);
         }
-        self.done = self.rows.len() < rows;
-        if let Some(last) = self.rows.back() {
-            self.from = last.id;
+        self.done = self.ids.len() < ids;
+        if let Some(last) = self.ids.back() {
+            self.from = *last;
         }
         Ok(())
+    }
+
+    /// The lane alone, without a merge.
+    fn read(&self, connection: &Connection, up_to: u64, page: Page) -> Result<Vec<Envelope>> {
+        let mut taken = Taken::new(page);
+        let mut statement = connection.prepare_cached(&self.sql(FULL))?;
+        let parameters = self.parameters(up_to, page.envelopes);
+        let mut rows = statement.query(params_from_iter(parameters))?;
+        while let Some(row) = rows.next()? {
+            if !taken.take(envelope(self.topic, row)?) {
+                break;
+            }
+        }
+        Ok(taken.envelopes)
     }
 }
 
@@ -336,29 +351,31 @@ fn merge(
     up_to: u64,
     page: Page,
 ) -> Result<Vec<Envelope>> {
-    let rows = match lanes.len() {
-        0 => return Ok(Vec::new()),
-        1 => page.envelopes,
-        several => (page.envelopes / several).clamp(FEWEST_ROWS, page.envelopes.max(FEWEST_ROWS)),
+    let ids = match lanes.as_slice() {
+        [] => return Ok(Vec::new()),
+        [alone] => return alone.read(connection, up_to, page),
+        several => {
+            (page.envelopes / several.len()).clamp(FEWEST_IDS, page.envelopes.max(FEWEST_IDS))
+        }
     };
     let mut heads = BinaryHeap::new();
     for (at, lane) in lanes.iter_mut().enumerate() {
-        lane.fill(connection, up_to, rows)?;
-        heads.extend(lane.rows.front().map(|head| Reverse((head.id, at))));
+        lane.fill(connection, up_to, ids)?;
+        heads.extend(lane.ids.pop_front().map(|id| Reverse((id, at))));
     }
+    let sql = format!("SELECT {FULL} FROM envelope e WHERE e.id = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut taken = Taken::new(page);
-    while let Some(Reverse((_, at))) = heads.pop() {
+    while let Some(Reverse((id, at))) = heads.pop() {
         let lane = &mut lanes[at];
-        let Some(head) = lane.rows.pop_front() else {
-            continue;
-        };
-        if !taken.take(head) {
+        let read = statement.query_row([signed(id)], |row| envelope(lane.topic, row))?;
+        if !taken.take(read) || taken.is_full() {
             break;
         }
-        if lane.rows.is_empty() && !lane.done && !taken.is_full() {
-            lane.fill(connection, up_to, rows)?;
+        if lane.ids.is_empty() && !lane.done {
+            lane.fill(connection, up_to, ids)?;
         }
-        heads.extend(lane.rows.front().map(|head| Reverse((head.id, at))));
+        heads.extend(lane.ids.pop_front().map(|id| Reverse((id, at))));
     }
     Ok(taken.envelopes)
 }

@@ -9,7 +9,7 @@ use crate::{Durability, StoreError};
 /// Each step makes one form of the file from the one before it.
 const MIGRATIONS: &[&str] = &[include_str!("schema_v1.sql")];
 /// Bytes of a page: envelopes of 1 KB fill it with little waste.
-pub(super) const PAGE_BYTES: u32 = 16 << 10;
+pub(super) const PAGE_BYTES: u32 = 8 << 10;
 /// How long a connection waits for another one's lock.
 const PATIENCE_MS: u32 = 10_000;
 /// Statements that a connection keeps prepared.

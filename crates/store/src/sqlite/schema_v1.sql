@@ -3,9 +3,10 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE topic (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE);
 
+-- In the order of ids, so that a group of appends to many topics writes few pages.
 CREATE TABLE envelope (
+  id INTEGER PRIMARY KEY,
   topic INTEGER NOT NULL,
-  id INTEGER NOT NULL,
   originator INTEGER NOT NULL,
   sequence INTEGER,
   form INTEGER NOT NULL,
@@ -13,14 +14,16 @@ CREATE TABLE envelope (
   time_ns INTEGER NOT NULL,
   previous_commit INTEGER NOT NULL,
   sender_hmac BLOB NOT NULL,
-  payload BLOB NOT NULL,
-  PRIMARY KEY (topic, id)
-) WITHOUT ROWID;
+  payload BLOB NOT NULL
+);
+
+-- Each index ends with the id, so that each topic is in order too.
+CREATE INDEX by_topic ON envelope (topic);
 
 -- Replication reads by originator, housekeeping by age.
-CREATE INDEX by_originator ON envelope (originator, id);
+CREATE INDEX by_originator ON envelope (originator);
 -- A clock's entry for commits need not read the messages between them.
-CREATE INDEX commits ON envelope (topic, id) WHERE originator = 0;
+CREATE INDEX commits ON envelope (topic) WHERE originator = 0;
 
 CREATE TABLE fingerprint (
   topic INTEGER NOT NULL,

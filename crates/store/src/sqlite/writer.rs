@@ -432,7 +432,7 @@ impl State {
         self.connection
             .prepare_cached(
                 "SELECT e.id, e.time_ns FROM fingerprint f \
-                 JOIN envelope e ON e.topic = f.topic AND e.id = f.id \
+                 JOIN envelope e ON e.id = f.id \
                  WHERE f.topic = ?1 AND f.fingerprint = ?2",
             )
             .and_then(|mut statement| {
@@ -465,7 +465,8 @@ impl State {
         };
         let head = Head {
             topic_id,
-            newest: newest("SELECT max(id) FROM envelope WHERE topic = ?1").map_err(&failed)?,
+            newest: newest("SELECT max(id) FROM envelope INDEXED BY by_topic WHERE topic = ?1")
+                .map_err(&failed)?,
             newest_commit: newest(
                 "SELECT max(id) FROM envelope INDEXED BY commits \
                  WHERE topic = ?1 AND originator = 0",
@@ -544,11 +545,12 @@ impl State {
             pruned: Pruned::default(),
             next: None,
         };
-        let rows: Vec<(Topic, i64, i64, u64, bool)> = self
+        let rows: Vec<(Topic, i64, u64, bool)> = self
             .connection
             .prepare_cached(
-                "SELECT t.name, e.topic, e.id, e.time_ns, \
-                 EXISTS (SELECT 1 FROM envelope n WHERE n.topic = e.topic AND n.id > e.id) \
+                "SELECT t.name, e.id, e.time_ns, \
+                 EXISTS (SELECT 1 FROM envelope n INDEXED BY by_topic \
+                  WHERE n.topic = e.topic AND n.id > e.id) \
                  FROM envelope e INDEXED BY by_originator JOIN topic t ON t.id = e.topic \
                  WHERE e.originator = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3",
             )
@@ -561,27 +563,21 @@ impl State {
                             i64::try_from(PRUNE_STEP).unwrap_or(i64::MAX),
                         ),
                         |row| {
-                            let time_ns = row.get::<_, i64>(3)?.cast_unsigned();
-                            Ok((
-                                read::topic(row, 0)?,
-                                row.get(1)?,
-                                row.get(2)?,
-                                time_ns,
-                                row.get(4)?,
-                            ))
+                            let time_ns = row.get::<_, i64>(2)?.cast_unsigned();
+                            Ok((read::topic(row, 0)?, row.get(1)?, time_ns, row.get(3)?))
                         },
                     )?
                     .collect()
             })
             .map_err(failed("look for old envelopes"))?;
-        let young = rows.last().is_none_or(|row| row.3 >= newest_cut);
+        let young = rows.last().is_none_or(|row| row.2 >= newest_cut);
         if rows.len() == PRUNE_STEP && !young {
-            step.next = rows.last().map(|row| row.2.cast_unsigned());
+            step.next = rows.last().map(|row| row.1.cast_unsigned());
         }
         let pruned = &mut step.pruned;
-        let old: Vec<(i64, i64)> = rows
+        let old: Vec<i64> = rows
             .into_iter()
-            .filter_map(|(topic, topic_id, id, time_ns, replaced)| {
+            .filter_map(|(topic, id, time_ns, replaced)| {
                 let (cut, count) = match topic.kind() {
                     TopicKind::GroupMessages => (messages, &mut pruned.messages),
                     TopicKind::WelcomeMessages => (welcomes, &mut pruned.welcomes),
@@ -590,17 +586,17 @@ impl State {
                 };
                 (time_ns < cut).then(|| {
                     *count += 1;
-                    (topic_id, id)
+                    id
                 })
             })
             .collect();
         if !old.is_empty() {
             self.in_transaction("remove old envelopes", |state| {
                 let connection = &state.connection;
-                for (topic_id, id) in old {
+                for id in old {
                     connection
-                        .prepare_cached("DELETE FROM envelope WHERE topic = ?1 AND id = ?2")?
-                        .execute((topic_id, id))?;
+                        .prepare_cached("DELETE FROM envelope WHERE id = ?1")?
+                        .execute([id])?;
                     connection
                         .prepare_cached("DELETE FROM fingerprint WHERE id = ?1")?
                         .execute([id])?;
