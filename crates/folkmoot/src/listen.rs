@@ -18,9 +18,11 @@ pub use gate::Gate;
 pub use tls::{Certificate, TlsError, TlsSetup};
 
 use std::{
+    future::{Future as _, poll_fn},
     io::{Error, ErrorKind},
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -284,7 +286,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let config = &shared.config;
-    let (stream, seen) = Watched::new(stream);
+    let (stream, watch) = Watched::new(stream);
     let proxies = config.proxies.clone();
     let connection = Connection { cut };
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -310,20 +312,33 @@ where
         .max_header_list_size(HEADERS);
     let conversation = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut conversation = std::pin::pin!(conversation);
+    let mut others_had_their_turn = false;
     let silence = sleep(config.header_timeout);
     let mut silence = std::pin::pin!(silence);
     let mut is_silent = true;
     let mut is_open = true;
     loop {
         tokio::select! {
-            ended = conversation.as_mut() => return ended,
+            ended = poll_fn(|context| {
+                // What wakes a connection is often one of many streams that have something for
+                // it now. Behind the tasks that are ready already, one write carries it all.
+                others_had_their_turn = !others_had_their_turn;
+                if others_had_their_turn {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                watch.gather();
+                let polled = conversation.as_mut().poll(context);
+                watch.release(context)?;
+                polled
+            }) => return ended,
             () = shared.closing.cancelled(), if is_open => {
                 is_open = false;
                 conversation.as_mut().graceful_shutdown();
             }
             () = silence.as_mut(), if is_silent => {
                 is_silent = false;
-                if seen.bytes() < PREFACE {
+                if watch.seen() < PREFACE {
                     return Err("it began nothing".into());
                 }
             }

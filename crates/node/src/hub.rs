@@ -10,7 +10,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -18,7 +18,10 @@ use std::{
 use folkmoot_store::{Envelope, OnCommit};
 use folkmoot_wire::{Topic, TopicKind};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{runtime::Handle, sync::Notify};
+
+/// Readers that the store's writer wakes itself.
+const FEW: usize = 2;
 
 /// The meeting point of the store's writer and all streams.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Hub {
     backlog: Backlog,
     /// Subscriptions ever made, for their ids.
     made: AtomicU64,
+    /// Where the readers run.
+    runtime: OnceLock<Handle>,
 }
 
 /// How far a reader may fall behind before it is cut.
@@ -99,6 +104,7 @@ impl Hub {
             registry: Mutex::default(),
             backlog,
             made: AtomicU64::new(0),
+            runtime: OnceLock::new(),
         })
     }
 
@@ -167,6 +173,9 @@ impl Hub {
     }
 
     fn nothing_yet(self: &Arc<Self>) -> Subscription {
+        if let Ok(runtime) = Handle::try_current() {
+            self.runtime.get_or_init(|| runtime);
+        }
         let queue = Arc::new(Queue::default());
         let id = self.made.fetch_add(1, Ordering::Relaxed);
         let mut registry = self.registry.lock();
@@ -189,7 +198,7 @@ impl Hub {
     }
 
     fn deliver(&self, envelopes: &[Arc<Envelope>]) {
-        let mut woken: Vec<Arc<Queue>> = Vec::new();
+        let mut woken = Woken(Vec::new());
         let mut registry = self.registry.lock();
         for envelope in envelopes {
             registry.newest = envelope.id;
@@ -201,12 +210,25 @@ impl Hub {
                 .map(|(reader, _)| reader);
             for queue in readers.chain(everything).filter_map(|r| r.queue.upgrade()) {
                 if queue.push(envelope, self.backlog) {
-                    woken.push(queue);
+                    woken.0.push(queue);
                 }
             }
         }
         drop(registry);
-        for queue in woken {
+        // Waking a task from outside of its runtime costs a system call. For many, one task is
+        // woken that wakes the others from the inside.
+        if let Some(runtime) = self.runtime.get().filter(|_| woken.0.len() > FEW) {
+            runtime.spawn(async move { drop(woken) });
+        }
+    }
+}
+
+/// Queues whose readers are woken when this is dropped, be it by a runtime that ends.
+struct Woken(Vec<Arc<Queue>>);
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        for queue in &self.0 {
             queue.wake.notify_one();
         }
     }

@@ -342,11 +342,14 @@ impl Drop for Call {
         counter!("folkmoot_rpc_received_bytes_total").increment(received);
         counter!("folkmoot_rpc_sent_bytes_total").increment(self.sent);
 
-        self.span.record("status", name);
-        self.span.record("ms", elapsed.as_secs_f64() * 1000.0);
-        self.span.record("received", received);
-        self.span.record("sent", self.sent);
-        self.span.in_scope(|| tracing::debug!("call ended"));
+        // Only that one line says how a call ended.
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.span.record("status", name);
+            self.span.record("ms", elapsed.as_secs_f64() * 1000.0);
+            self.span.record("received", received);
+            self.span.record("sent", self.sent);
+            self.span.in_scope(|| tracing::debug!("call ended"));
+        }
     }
 }
 
@@ -396,8 +399,8 @@ impl http_body::Body for ObservedResponse {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let observed = &mut *self;
-        let span = observed.call.span();
-        let polled = span.in_scope(|| Pin::new(&mut observed.body).poll_frame(context));
+        let body = Pin::new(&mut observed.body);
+        let polled = observed.call.span.in_scope(|| body.poll_frame(context));
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
