@@ -48,10 +48,11 @@ impl<S> Action<S> {
         std::iter::once(first).chain(second)
     }
 
-    /// The same action with each signature replaced.
+    /// The same action with each signature replaced. `stage` hears which field of the message
+    /// form has the signature.
     pub(crate) fn try_map<'a, T, E>(
         &'a self,
-        mut stage: impl FnMut(&'a S) -> Result<T, E>,
+        mut stage: impl FnMut(&'static str, &'a S) -> Result<T, E>,
     ) -> Result<Action<T>, E> {
         Ok(match self {
             Self::CreateInbox {
@@ -61,7 +62,7 @@ impl<S> Action<S> {
             } => Action::CreateInbox {
                 identifier: identifier.clone(),
                 nonce: *nonce,
-                signature: stage(signature)?,
+                signature: stage("create_inbox.initial_identifier_signature", signature)?,
             },
             Self::Add {
                 member,
@@ -69,19 +70,22 @@ impl<S> Action<S> {
                 new,
             } => Action::Add {
                 member: member.clone(),
-                existing: stage(existing)?,
-                new: stage(new)?,
+                existing: stage("add.existing_member_signature", existing)?,
+                new: stage("add.new_member_signature", new)?,
             },
             Self::Revoke { member, recovery } => Action::Revoke {
                 member: member.clone(),
-                recovery: stage(recovery)?,
+                recovery: stage("revoke.recovery_identifier_signature", recovery)?,
             },
             Self::ChangeRecovery {
                 identifier,
                 recovery,
             } => Action::ChangeRecovery {
                 identifier: identifier.clone(),
-                recovery: stage(recovery)?,
+                recovery: stage(
+                    "change_recovery_address.existing_recovery_identifier_signature",
+                    recovery,
+                )?,
             },
         })
     }

@@ -154,7 +154,7 @@ impl UpdateBuilder {
     ///
     /// [`MissingSignature`], with the first who still has to sign.
     pub fn finish(self) -> Result<IdentityUpdate, MissingSignature> {
-        let signature = |signer: &MemberIdentifier| {
+        let signature = |_: &str, signer: &MemberIdentifier| {
             let signature = self.signatures.get(signer).cloned();
             signature.ok_or_else(|| MissingSignature(signer.clone()))
         };

@@ -54,8 +54,13 @@ pub enum AssociationError {
     #[error("Replay detected")]
     Replay,
     /// A signature does not hold, or nobody could say whether it does.
-    #[error(transparent)]
-    Signature(#[from] SignatureError),
+    #[error("{field}: {cause}")]
+    Signature {
+        /// Where in the update, such as `actions[1].add.new_member_signature`.
+        field: String,
+        /// Why it does not hold.
+        cause: SignatureError,
+    },
     /// This kind of signature does not speak for this kind of member here.
     #[error("Signature not allowed for role \"{role}\" \"{kind}\"")]
     SignatureNotAllowed {
@@ -74,7 +79,13 @@ impl AssociationError {
     /// not be asked.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Signature(SignatureError::Verifier(_)))
+        matches!(
+            self,
+            Self::Signature {
+                cause: SignatureError::Verifier(_),
+                ..
+            }
+        )
     }
 
     /// The label that the validation service sends as `error-code` beside its status.
@@ -92,7 +103,7 @@ impl AssociationError {
             Self::NewMemberIdSignatureMismatch => "AssociationError::NewMemberIdSignatureMismatch",
             Self::NotCreated => "AssociationError::NotCreated",
             Self::Replay => "AssociationError::Replay",
-            Self::Signature(cause) => cause.code(),
+            Self::Signature { cause, .. } => cause.code(),
             Self::SignatureNotAllowed { .. } => "AssociationError::SignatureNotAllowed",
             Self::WrongInboxId => "AssociationError::WrongInboxId",
         }

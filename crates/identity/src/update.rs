@@ -129,20 +129,25 @@ impl IdentityUpdate {
         let text = SignedText::new(self.signature_text());
         // One signature often stands in several actions; it is checked once.
         let mut known = HashMap::new();
-        let mut verify = |signature| {
+        let mut verify = |at: usize, field: &str, signature| {
             if let Some(verified) = known.get(signature) {
                 return Ok(VerifiedSignature::clone(verified));
             }
-            let verified = Signature::verify(signature, &text, verdicts)?;
+            let verified = Signature::verify(signature, &text, verdicts).map_err(|cause| {
+                AssociationError::Signature {
+                    field: format!("actions[{at}].{field}"),
+                    cause,
+                }
+            })?;
             known.insert(signature, verified.clone());
             Ok(verified)
         };
-        let actions = self.actions.iter();
+        let actions = self.actions.iter().enumerate();
         Ok(VerifiedUpdate {
             inbox_id: self.inbox_id.clone(),
             client_timestamp_ns: self.client_timestamp_ns,
             actions: actions
-                .map(|action| action.try_map(&mut verify))
+                .map(|(at, action)| action.try_map(|field, signature| verify(at, field, signature)))
                 .collect::<Result<_, AssociationError>>()?,
         })
     }

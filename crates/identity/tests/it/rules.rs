@@ -233,6 +233,8 @@ fn only_an_unanswered_question_may_be_tried_again() {
     assert!(error.is_retryable());
     assert_eq!(error.code(), "SignatureError::VerifierError");
     assert!(error.to_string().contains("verifier not present"));
+    let path = "actions[0].revoke.recovery_identifier_signature: ";
+    assert!(error.to_string().starts_with(path), "{error}");
     assert!(!error.to_string().contains("Signature validation failed"));
 
     verdicts.insert(check.clone(), Err("the endpoint timed out".to_owned()));
@@ -419,7 +421,11 @@ fn a_wrong_signature_fails_before_any_rule_is_looked_at() {
     let wrong = phone.sign("another text");
     let update = update.signature(phone.member(), wrong).finish().unwrap();
     let error = update.verify(&yes(&update)).unwrap_err();
-    assert_eq!(error, SignatureError::Ed25519.into());
+    let expected = AssociationError::Signature {
+        field: "actions[0].add.new_member_signature".to_owned(),
+        cause: SignatureError::Ed25519,
+    };
+    assert_eq!(error, expected);
 }
 
 #[test]
