@@ -60,8 +60,13 @@ pub enum NodeError {
         cause: DecodeError,
     },
     /// An identity update breaks the rules of associations.
-    #[error("identity update refused: {0}")]
-    Association(#[from] AssociationError),
+    #[error("{field}: identity update refused: {cause}")]
+    Association {
+        /// The field's path in the request.
+        field: String,
+        /// Which rule; of a signature also where it stands in the update.
+        cause: AssociationError,
+    },
     /// The inbox's log has as many entries as the network allows.
     #[error("inbox log is full: it has {entries} updates and the network allows {most}")]
     InboxLogFull {
@@ -115,12 +120,10 @@ impl NodeError {
 
     /// The same complaint with the field's path put below `parent`.
     pub(crate) fn within(self, parent: &str) -> Self {
-        let join = |field: String| {
-            if field.is_empty() {
-                parent.to_owned()
-            } else {
-                format!("{parent}.{field}")
-            }
+        let join = |field: String| match (parent.is_empty(), field.is_empty()) {
+            (true, _) => field,
+            (false, true) => parent.to_owned(),
+            (false, false) => format!("{parent}.{field}"),
         };
         match self {
             Self::Field { field, problem } => Self::Field {
@@ -144,6 +147,10 @@ impl NodeError {
                 cause,
             },
             Self::Update { field, cause } => Self::Update {
+                field: join(field),
+                cause,
+            },
+            Self::Association { field, cause } => Self::Association {
                 field: join(field),
                 cause,
             },
@@ -171,8 +178,8 @@ impl From<NodeError> for Status {
             | NodeError::KeyPackage { .. }
             | NodeError::Topic { .. }
             | NodeError::Update { .. } => Code::InvalidArgument,
-            NodeError::Association(cause) if cause.is_retryable() => Code::Unavailable,
-            NodeError::Association(_) => Code::InvalidArgument,
+            NodeError::Association { cause, .. } if cause.is_retryable() => Code::Unavailable,
+            NodeError::Association { .. } => Code::InvalidArgument,
             NodeError::InboxLogFull { .. } => Code::FailedPrecondition,
             NodeError::TooSlow => Code::Aborted,
             NodeError::NoPong(_) => Code::DeadlineExceeded,
@@ -192,7 +199,7 @@ impl From<NodeError> for Status {
             }
         };
         let mut status = Self::new(code, error.to_string());
-        if let NodeError::Association(cause) = &error
+        if let NodeError::Association { cause, .. } = &error
             && let Ok(label) = cause.code().parse()
         {
             status.metadata_mut().insert("error-code", label);

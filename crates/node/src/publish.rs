@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use folkmoot_conversation::{GroupMessageHeader, KeyPackageIn};
-use folkmoot_store::{AddressChange, Draft, Fingerprint, Placed, StoreError};
+use folkmoot_store::{AddressChange, Draft, Fingerprint, Form, Placed, StoreError};
 use folkmoot_wire::{
     COMMIT_ORIGINATOR, IDENTITY_ORIGINATOR, InboxId, InstallationKey, Topic, TopicKind,
     proto::xmtp::mls::api::v1::{
@@ -15,10 +15,43 @@ use folkmoot_wire::{
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::{Node, NodeError, identity::Prepared};
+use crate::{
+    Node, NodeError,
+    identity::{Candidate, Prepared},
+};
 
-/// How often an identity update is tried again after another one for its inbox came first.
+/// How often a request is tried again after another update for one of its inboxes came first.
 const IDENTITY_ATTEMPTS: usize = 8;
+
+/// Something to publish.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// An identity update, which has to fit its inbox.
+    Update {
+        /// The path of what holds it in the request; empty for the request itself.
+        within: String,
+        update: Bytes,
+        /// How `payload` is encoded.
+        form: Form,
+        /// What the log keeps.
+        payload: Bytes,
+    },
+    /// Something that passed all checks.
+    Ready(Draft),
+}
+
+impl Entry {
+    const fn is_update(&self) -> bool {
+        matches!(self, Self::Update { .. })
+    }
+
+    fn candidate(&self) -> Option<Candidate<'_>> {
+        match self {
+            Self::Update { within, update, .. } => Some(Candidate { within, update }),
+            Self::Ready(_) => None,
+        }
+    }
+}
 
 impl Node {
     /// Appends all drafts, or none of them.
@@ -26,24 +59,29 @@ impl Node {
         Ok(self.inner.store.append(drafts).await?)
     }
 
-    /// Checks an identity update against its inbox's log and appends it.
-    ///
-    /// `draft` makes the draft from the update's topic; it differs between the doors.
-    pub(crate) async fn publish_identity_update(
+    /// Appends all entries in order, or none of them. Identity updates are checked against their
+    /// inboxes' logs first, each as those before it leave its inbox.
+    pub(crate) async fn publish(
         &self,
-        update: &[u8],
-        draft: impl Fn(Topic) -> Draft,
-    ) -> Result<Placed, NodeError> {
+        entries: &[Entry],
+    ) -> Result<Vec<(Draft, Placed)>, NodeError> {
+        let candidates: Vec<_> = entries.iter().filter_map(Entry::candidate).collect();
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let prepared = self.inner.identity.prepare(update).await?;
-            let draft = identity_update(&prepared, draft(Topic::identity(&prepared.inbox)));
-            match self.inner.store.append(vec![draft]).await {
+            let prepared = self.inner.identity.prepare(&candidates).await?;
+            let drafts = drafts(entries, &prepared);
+            match self.inner.store.append(drafts.clone()).await {
                 Ok(placed) => {
-                    let placed = placed[0];
-                    self.inner.identity.appended(prepared, placed.id);
-                    return Ok(placed);
+                    let stored: Vec<_> = drafts.into_iter().zip(placed).collect();
+                    let updates = entries
+                        .iter()
+                        .zip(&stored)
+                        .filter(|(entry, _)| entry.is_update());
+                    for (prepared, (_, (_, placed))) in prepared.into_iter().zip(updates) {
+                        self.inner.identity.appended(prepared, placed.id);
+                    }
+                    return Ok(stored);
                 }
                 Err(StoreError::Conflict { .. }) if attempts < IDENTITY_ATTEMPTS => {}
                 Err(cause) => return Err(cause.into()),
@@ -180,14 +218,24 @@ fn fingerprint(domain: u8, bytes: &[u8]) -> Fingerprint {
     digest[..16].try_into().expect("a digest has 32 bytes")
 }
 
-fn identity_update(prepared: &Prepared, draft: Draft) -> Draft {
-    Draft {
-        originator: IDENTITY_ORIGINATOR,
-        expected_newest: Some(prepared.newest),
-        addresses: prepared.addresses.clone(),
-        inbox: Some(prepared.inbox),
-        ..draft
-    }
+/// The entries as drafts; `prepared` are the updates among them, in order.
+fn drafts(entries: &[Entry], prepared: &[Prepared]) -> Vec<Draft> {
+    let mut prepared = prepared.iter();
+    let draft = |entry: &Entry| match entry {
+        Entry::Ready(draft) => draft.clone(),
+        Entry::Update { form, payload, .. } => {
+            let prepared = prepared.next().expect("each update was prepared");
+            let topic = Topic::identity(&prepared.inbox);
+            Draft {
+                form: *form,
+                expected_newest: prepared.expected_newest,
+                addresses: prepared.addresses.clone(),
+                inbox: Some(prepared.inbox),
+                ..Draft::new(topic, IDENTITY_ORIGINATOR, payload.clone())
+            }
+        }
+    };
+    entries.iter().map(draft).collect()
 }
 
 fn welcome_topic(field: &str, installation_key: &[u8]) -> Result<Topic, NodeError> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use folkmoot_identity::IdentityUpdate;
 use folkmoot_store::{Draft, Envelope, Form, Order, Page, Placed};
 use folkmoot_wire::{
-    IDENTITY_ORIGINATOR, Topic, TopicKind, VectorClock,
+    Topic, TopicKind, VectorClock,
     proto::xmtp::xmtpv4::envelopes::{
         AuthenticatedData, ClientEnvelope, Cursor, OriginatorEnvelope, PayerEnvelope,
         client_envelope::Payload,
@@ -21,7 +21,7 @@ use crate::{
     NodeError,
     d14n::{D14n, clock, fields::topic},
     envelope::is_of_chain,
-    publish::inbox_id,
+    publish::{Entry, inbox_id},
     sign::payer_of,
     v3::at_most,
 };
@@ -39,50 +39,25 @@ const NO_EXPIRY: u32 = u32::MAX;
 /// Bytes of a group id and of an inbox id in the topics that the chain numbers.
 const GROUP_ID: usize = 16;
 
-/// An envelope that passed the checks.
-enum Checked {
-    /// It goes through the rules of its inbox next.
-    Identity { update: Bytes, envelope: Bytes },
-    /// It is ready for the log.
-    Ready(Draft),
-}
-
 impl D14n {
-    /// Publishes what clients made, and answers with it in signed form, in the same order.
-    ///
-    /// Identity updates go first, one by one; everything else follows as a whole or not at all.
+    /// Publishes what clients made, as a whole or not at all, and answers with it in signed form,
+    /// in the same order.
     pub(super) async fn publish_client_envelopes(
         &self,
         envelopes: Vec<Bytes>,
     ) -> Result<Vec<OriginatorEnvelope>, NodeError> {
         self.check_sizes("envelopes", &envelopes)?;
-        let mut checked = Vec::with_capacity(envelopes.len());
+        let mut entries = Vec::with_capacity(envelopes.len());
         for (at, envelope) in envelopes.into_iter().enumerate() {
-            let one = self.check_client_envelope(envelope).await;
-            checked.push(one.map_err(|error| error.within(&format!("envelopes[{at}]")))?);
-        }
-        let mut stored = vec![None; checked.len()];
-        let mut drafts = Vec::new();
-        let mut places = Vec::new();
-        for (at, one) in checked.into_iter().enumerate() {
-            match one {
-                Checked::Identity { update, envelope } => {
-                    let published = self.publish_identity(&update, envelope).await;
-                    let published =
-                        published.map_err(|error| error.within(&format!("envelopes[{at}]")))?;
-                    stored[at] = Some(published);
-                }
-                Checked::Ready(draft) => {
-                    drafts.push(draft);
-                    places.push(at);
-                }
+            let within = format!("envelopes[{at}]");
+            let checked = self.check_client_envelope(envelope).await;
+            let mut entry = checked.map_err(|error| error.within(&within))?;
+            if let Entry::Update { within: place, .. } = &mut entry {
+                *place = within;
             }
+            entries.push(entry);
         }
-        for (at, envelope) in places.into_iter().zip(self.append(drafts).await?) {
-            stored[at] = Some(envelope);
-        }
-        let stored: Vec<_> = stored.into_iter().flatten().collect();
-        self.node.inner.signer.signed(&stored).await
+        self.publish(&entries).await
     }
 
     /// Publishes what payers signed for this node, as a whole or not at all.
@@ -94,7 +69,7 @@ impl D14n {
             return Err(NodeError::field("payer_envelopes", "is empty"));
         }
         self.check_sizes("payer_envelopes", &envelopes)?;
-        let mut drafts = Vec::with_capacity(envelopes.len());
+        let mut entries = Vec::with_capacity(envelopes.len());
         let mut payers = Vec::with_capacity(1);
         for (at, envelope) in envelopes.into_iter().enumerate() {
             let one = self.check_payer_envelope(envelope).await;
@@ -107,10 +82,9 @@ impl D14n {
                 ));
             }
             payers.push(payer);
-            drafts.push(draft);
+            entries.push(Entry::Ready(draft));
         }
-        let stored = self.append(drafts).await?;
-        self.node.inner.signer.signed(&stored).await
+        self.publish(&entries).await
     }
 
     fn check_sizes(&self, field: &str, envelopes: &[Bytes]) -> Result<(), NodeError> {
@@ -162,7 +136,7 @@ impl D14n {
             })?;
         let within = |error: NodeError| error.within("unsigned_client_envelope");
         match self.check_client_envelope(client).await.map_err(within)? {
-            Checked::Ready(draft) if !is_of_chain(draft.originator) => {
+            Entry::Ready(draft) if !is_of_chain(draft.originator) => {
                 let draft = Draft {
                     form: Form::Payer,
                     payload: bytes,
@@ -177,7 +151,7 @@ impl D14n {
         }
     }
 
-    async fn check_client_envelope(&self, bytes: Bytes) -> Result<Checked, NodeError> {
+    async fn check_client_envelope(&self, bytes: Bytes) -> Result<Entry, NodeError> {
         self.node.check_size("", &bytes)?;
         let client =
             ClientEnvelope::decode(bytes.clone()).map_err(|cause| NodeError::Protobuf {
@@ -199,9 +173,11 @@ impl D14n {
         let draft = match payload {
             Payload::IdentityUpdate(update) => {
                 check_inbox(&target, &update)?;
-                return Ok(Checked::Identity {
+                return Ok(Entry::Update {
+                    within: String::new(),
                     update,
-                    envelope: bytes,
+                    form: Form::Client,
+                    payload: bytes,
                 });
             }
             Payload::GroupMessage(input) => self
@@ -240,7 +216,7 @@ impl D14n {
             self.check_depends_on(depends_on.unwrap_or_default())
                 .await?;
         }
-        Ok(Checked::Ready(Draft {
+        Ok(Entry::Ready(Draft {
             form: Form::Client,
             payload: bytes,
             // The envelope has it.
@@ -271,32 +247,16 @@ impl D14n {
         Ok(())
     }
 
-    async fn publish_identity(
-        &self,
-        update: &[u8],
-        envelope: Bytes,
-    ) -> Result<Arc<Envelope>, NodeError> {
-        let draft = |topic| Draft {
-            form: Form::Client,
-            ..Draft::new(topic, IDENTITY_ORIGINATOR, envelope.clone())
-        };
-        let placed = self.node.publish_identity_update(update, draft).await?;
-        let update = IdentityUpdate::decode(update).map_err(refused_update)?;
-        let inbox = inbox_id("identity_update.inbox_id", update.inbox_id())?;
-        self.stored(draft(Topic::identity(&inbox)), placed).await
-    }
-
-    /// Appends the drafts as a whole and returns what the log has for them.
-    async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Arc<Envelope>>, NodeError> {
-        if drafts.is_empty() {
+    /// Appends the entries as a whole and answers with what the log has for them.
+    async fn publish(&self, entries: &[Entry]) -> Result<Vec<OriginatorEnvelope>, NodeError> {
+        if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let placed = self.node.append(drafts.clone()).await?;
-        let mut stored = Vec::with_capacity(drafts.len());
-        for (draft, placed) in drafts.into_iter().zip(placed) {
+        let mut stored = Vec::with_capacity(entries.len());
+        for (draft, placed) in self.node.publish(entries).await? {
             stored.push(self.stored(draft, placed).await?);
         }
-        Ok(stored)
+        self.node.inner.signer.signed(&stored).await
     }
 
     /// What the log has where a draft went: a duplicate may have come in another form.

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use folkmoot_identity::ContractCheck;
-use folkmoot_store::{Address, AddressKind, Draft, Order, Page};
+use folkmoot_store::{Address, AddressKind, Form, Order, Page};
 use folkmoot_wire::{
-    IDENTITY_ORIGINATOR, Topic,
+    Topic,
     proto::xmtp::identity::{
         api::v1::{
             GetIdentityUpdatesRequest, GetIdentityUpdatesResponse, GetInboxIdsRequest,
@@ -25,7 +25,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     Node, NodeError, envelope,
     identity::MOST_UPDATES,
-    publish::{inbox_id, required, shortened},
+    publish::{Entry, inbox_id, required, shortened},
 };
 
 /// Most inboxes, addresses or signatures in one request; clients send 50.
@@ -44,11 +44,13 @@ impl IdentityApi for Identity {
         let update = request.into_inner().identity_update;
         required("identity_update", &update)?;
         self.0.check_size("identity_update", &update)?;
-        self.0
-            .publish_identity_update(&update, |topic| {
-                Draft::new(topic, IDENTITY_ORIGINATOR, update.clone())
-            })
-            .await?;
+        let entry = Entry::Update {
+            within: String::new(),
+            payload: update.clone(),
+            form: Form::V3,
+            update,
+        };
+        self.0.publish(&[entry]).await?;
         Ok(Response::new(PublishIdentityUpdateResponse {}))
     }
 

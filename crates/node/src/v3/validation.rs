@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     Node, NodeError,
-    identity::MOST_UPDATES,
+    identity::{MOST_UPDATES, contract_checks},
     v3::{identity::at_most, verify_contract_signatures},
 };
 
@@ -141,17 +141,20 @@ impl Validation {
         updates: Vec<proto::IdentityUpdate>,
     ) -> Result<Option<AssociationState>, NodeError> {
         for (at, update) in updates.into_iter().enumerate() {
+            let field = || format!("{field}[{at}]");
             let update = IdentityUpdate::from_proto(update).map_err(|cause| NodeError::Update {
-                field: format!("{field}[{at}]"),
+                field: field(),
                 cause,
             })?;
-            let verdicts = self.0.inner.identity.ask_contracts(&update).await;
-            let verified = update.verify(&verdicts)?;
-            state = Some(AssociationState::apply(
-                state.as_ref(),
-                &verified,
-                Rules::Libxmtp,
-            )?);
+            let checks = contract_checks(&update).map_err(|error| error.within(&field()))?;
+            let verdicts = self.0.inner.identity.ask_contracts(checks).await;
+            let next = update.verify(&verdicts).and_then(|verified| {
+                AssociationState::apply(state.as_ref(), &verified, Rules::Libxmtp)
+            });
+            state = Some(next.map_err(|cause| NodeError::Association {
+                field: field(),
+                cause,
+            })?);
         }
         Ok(state)
     }

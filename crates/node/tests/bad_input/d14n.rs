@@ -264,18 +264,13 @@ pub(crate) fn publish_client_envelopes() -> Method {
     let mut cases: Vec<_> = broken_envelopes()
         .into_iter()
         .map(|(name, envelope, says)| {
-            // What breaks the rules of an inbox is told as in v3.
-            let place = if says.contains("XID") {
-                ""
-            } else {
-                "envelopes[0]."
-            };
-            bad(&name, publishes(&[envelope]), place).also(&says)
+            bad(&name, publishes(&[envelope]), "envelopes[0].").also(&says)
         })
         .collect();
     cases.extend(broken_updates().into_iter().map(|(name, update, _)| {
         let envelope = envelope(inbox.clone(), Payload::IdentityUpdate(update.into()));
-        bad(&format!("an update: {name}"), publishes(&[envelope]), "")
+        let name = format!("an update: {name}");
+        bad(&name, publishes(&[envelope]), "envelopes[0].")
     }));
     let noise = PublishClientEnvelopesRequest {
         envelopes: vec![Bytes::from_static(&[0xff; 9])],

@@ -197,27 +197,27 @@ pub(crate) fn broken_updates() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "an empty wallet signature",
             create(|it| it.initial_identifier_signature = wallet(&[])),
-            "has 0 bytes, expected exactly 65 bytes",
+            "actions[0].create_inbox.initial_identifier_signature: Signature validation failed: erc_191 has 0 bytes",
         ),
         (
             "64 bytes of wallet signature",
             create(|it| it.initial_identifier_signature = wallet(&[7; 64])),
-            "erc_191 has 64 bytes, expected exactly 65 bytes",
+            "actions[0].create_inbox.initial_identifier_signature: Signature validation failed: erc_191 has 64 bytes",
         ),
         (
             "66 bytes of wallet signature",
             create(|it| it.initial_identifier_signature = wallet(&[7; 66])),
-            "erc_191 has 66 bytes, expected exactly 65 bytes",
+            "actions[0].create_inbox.initial_identifier_signature: Signature validation failed: erc_191 has 66 bytes",
         ),
         (
             "a wallet signature of zeros",
             create(|it| it.initial_identifier_signature = wallet(&[0; 65])),
-            "erc_191 is not a recoverable secp256k1 signature",
+            "actions[0].create_inbox.initial_identifier_signature: Signature validation failed: erc_191 is not",
         ),
         (
             "a wallet signature of ones",
             create(|it| it.initial_identifier_signature = wallet(&[0xff; 65])),
-            "erc_191 is not a recoverable secp256k1 signature",
+            "actions[0].create_inbox.initial_identifier_signature: Signature validation failed: erc_191 is not",
         ),
         (
             "somebody else's signature",
@@ -262,12 +262,12 @@ pub(crate) fn broken_updates() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "63 bytes of installation signature",
             add(|it| it.new_member_signature = installation_signature(&[7; 63])),
-            "installation_key.bytes has 63 bytes, not 64",
+            "actions[1].add.new_member_signature: Signature validation failed: installation_key.bytes has 63 bytes, not 64",
         ),
         (
             "zeros as installation signature",
             add(|it| it.new_member_signature = installation_signature(&[0; 64])),
-            "Verification equation was not satisfied",
+            "actions[1].add.new_member_signature: Signature validation failed: ed25519",
         ),
         (
             "no signature of the wallet",
@@ -295,12 +295,27 @@ pub(crate) fn broken_updates() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "account_id",
         ),
         (
+            "21 questions to contract wallets",
+            registration(|it| {
+                let Some(Kind::Add(add)) = it.actions[1].kind.clone() else {
+                    panic!("a registration goes on with AddAssociation")
+                };
+                it.actions.extend((1..22).map(|chain| IdentityAction {
+                    kind: Some(Kind::Add(AddAssociation {
+                        existing_member_signature: contract(&format!("eip155:{chain}:{ADDRESS}")),
+                        ..add.clone()
+                    })),
+                }));
+            }),
+            "actions: would have contract wallets asked 21 times; the most is 20",
+        ),
+        (
             "an empty passkey signature",
             add(|it| {
                 it.existing_member_signature =
                     signed(Form::Passkey(RecoverablePasskeySignature::default()))
             }),
-            "client_data is invalid",
+            "actions[1].add.existing_member_signature: Signature validation failed: client_data is invalid",
         ),
         (
             "a legacy signature without key",
@@ -331,7 +346,7 @@ pub(crate) fn publish_identity_update() -> Method {
         bad(
             "a contract that nobody can ask",
             publishes(asked),
-            "contract signature not checked",
+            "actions[1].add.existing_member_signature: contract signature not checked",
         )
         .with(Code::Unavailable),
         bad(

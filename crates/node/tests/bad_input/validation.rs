@@ -106,7 +106,7 @@ pub(crate) fn get_association_state() -> Method {
             bad(
                 "a registration twice",
                 request(one, one),
-                "identity update refused",
+                "new_updates[0]: identity update refused",
             ),
             bad(
                 "two inboxes",

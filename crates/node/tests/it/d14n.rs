@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use folkmoot_identity::UpdateBuilder;
 use folkmoot_node::{Backlog, NodeConfig, NodeKey};
 use folkmoot_store::{Durability, SqliteOptions, SqliteStore};
 use folkmoot_testkit::{
@@ -214,6 +215,11 @@ fn commit(text: &str) -> Bytes {
 fn registration(person: &Person) -> Bytes {
     let topic = topic(2, person.inbox.as_bytes());
     client_envelope(topic, Payload::IdentityUpdate(person.registration()))
+}
+
+fn revocation(person: &Person) -> Bytes {
+    let topic = topic(2, person.inbox.as_bytes());
+    client_envelope(topic, Payload::IdentityUpdate(person.revocation()))
 }
 
 fn key_package(person: &Person) -> Bytes {
@@ -860,6 +866,86 @@ impl Payer {
         };
         envelope.encode_to_vec().into()
     }
+}
+
+#[tokio::test]
+async fn identity_updates_of_one_request_build_on_each_other() {
+    let mut world = World::new().await;
+    let [alice, bob] = [41, 42].map(Person::new);
+    let request = [
+        registration(&alice),
+        message("between"),
+        revocation(&alice),
+        registration(&bob),
+    ];
+    let published = world.publishes(request.clone()).await.unwrap();
+    let clients: Vec<_> = published.iter().map(client).collect();
+    assert_eq!(clients, request, "answered in the order of the request");
+    let places = places(&published);
+    let originators: Vec<_> = places.iter().map(|place| place.0).collect();
+    assert_eq!(originators, [1, NODE, 1, 1]);
+    assert!(places.is_sorted_by_key(|place| place.1));
+    let inbox = topic(2, alice.inbox.as_bytes());
+    let read = world.queries(on([inbox], &[]), 0).await.unwrap();
+    assert_eq!(read, [published[0].clone(), published[2].clone()]);
+}
+
+#[tokio::test]
+async fn of_identity_updates_in_one_request_all_are_stored_or_none() {
+    let mut world = World::new().await;
+    let [alice, bob] = [43, 44].map(Person::new);
+    let inboxes = [&alice, &bob].map(|person| topic(2, person.inbox.as_bytes()));
+    let good = [
+        registration(&alice),
+        message("beside"),
+        registration(&bob),
+        revocation(&alice),
+    ];
+    for (bad, says) in [
+        (registration(&alice), "Multiple create"),
+        (revocation(&Person::new(45)), "XID not yet created"),
+    ] {
+        let request = good.clone().into_iter().chain([bad]);
+        let refused = world.publishes(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        let place = "envelopes[4].identity_update: ";
+        assert!(refused.message().starts_with(place), "{refused}");
+        assert!(refused.message().contains(says), "{refused}");
+        let topics = inboxes.iter().cloned().chain([picnic()]);
+        let read = world.queries(on(topics, &[]), 0).await.unwrap();
+        assert!(read.is_empty(), "nothing of a refused request is stored");
+    }
+    world.publishes(good).await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_that_meet_at_an_inbox_all_find_their_place() {
+    const REQUESTS: u32 = 8;
+    let mut world = World::new().await;
+    let alice = Person::new(46);
+    world.publishes([registration(&alice)]).await.unwrap();
+    let requests = (0..REQUESTS).map(|number| {
+        let mut payer = world.payer.clone();
+        let other = Person::new(50 + number);
+        let update = UpdateBuilder::new(alice.inbox, 1)
+            .add(other.installation.key(), alice.identifier())
+            .sign(&alice.wallet)
+            .sign(&other.installation);
+        let update = update.finish().unwrap().encode().into();
+        let inbox = topic(2, alice.inbox.as_bytes());
+        let addition = client_envelope(inbox, Payload::IdentityUpdate(update));
+        let envelopes = vec![registration(&other), addition];
+        tokio::spawn(async move {
+            let request = PublishClientEnvelopesRequest { envelopes };
+            payer.publish_client_envelopes(request).await.unwrap();
+        })
+    });
+    for request in requests.collect::<Vec<_>>() {
+        request.await.unwrap();
+    }
+    let inbox = topic(2, alice.inbox.as_bytes());
+    let read = world.queries(on([inbox], &[]), 0).await.unwrap();
+    assert_eq!(read.len(), 1 + REQUESTS as usize);
 }
 
 #[tokio::test]
