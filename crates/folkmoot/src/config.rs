@@ -115,6 +115,9 @@ pub struct NodeSection {
     pub public_url: String,
     /// Silence after which a stream gets a sign of life, in seconds. Default: 30.
     pub keepalive_seconds: u64,
+    /// Largest commit or identity update that the d14n gateway takes, in bytes, with its
+    /// envelope; 0 is no limit of its own. Default: 200000, as on the public network.
+    pub chain_payload_bytes: usize,
 }
 
 impl Default for NodeSection {
@@ -123,6 +126,7 @@ impl Default for NodeSection {
             id: 100,
             public_url: "http://localhost:5556".to_owned(),
             keepalive_seconds: 30,
+            chain_payload_bytes: 200_000,
         }
     }
 }
@@ -163,6 +167,9 @@ pub struct LimitsSection {
     pub publishes_burst: u32,
     /// Open streams. Default: 2000.
     pub streams: usize,
+    /// Those of the open streams that carry everything (`SubscribeAllEnvelopes`), which only
+    /// notification servers need; 0 is as many as others. Default: 2.
+    pub feeds: usize,
     /// Mebibytes of requests and answers in memory for one address; at least 26. Default: 128.
     pub in_flight_mib: usize,
     /// Mebibytes of requests and answers in memory for all; at least 26. Default: 512.
@@ -183,6 +190,7 @@ impl Default for LimitsSection {
             publishes_per_minute: 600,
             publishes_burst: 3000,
             streams: 2000,
+            feeds: 2,
             in_flight_mib: 128,
             in_flight_total_mib: 512,
             denied: Vec::new(),
@@ -548,6 +556,10 @@ impl Config {
         NodeConfig {
             node_id: section.id,
             keepalive: Duration::from_secs(section.keepalive_seconds),
+            max_chain_payload_bytes: match section.chain_payload_bytes {
+                0 => usize::MAX,
+                bytes => bytes,
+            },
             nodes: BTreeMap::from([(section.id, url)]),
             ..NodeConfig::default()
         }
@@ -578,6 +590,7 @@ impl Config {
             address_bytes: section.in_flight_mib << 20,
             total_bytes: section.in_flight_total_mib << 20,
             address_streams: section.streams,
+            address_feeds: (section.feeds > 0).then_some(section.feeds),
             ..LimitsConfig::default()
         })
     }

@@ -219,7 +219,7 @@ impl Edge {
         };
         limits.check(client, cost)?;
         if method.is_stream() {
-            call.keep(limits.open_stream(client)?);
+            call.keep(limits.open_stream(client, method.carries)?);
         }
         let deadline = deadline(request.headers())?;
         if deadline == Some(Duration::ZERO) {

@@ -29,7 +29,7 @@ pub use contracts::{ContractVerifier, NoContracts, Verdict, VerifierError};
 pub use edge::{Edge, EdgeConfig};
 pub use error::NodeError;
 pub use hub::{Backlog, End, Hub, Subscription};
-pub use limits::{Cost, Held, Limits, LimitsConfig, OpenStream, Rate, Rates};
+pub use limits::{Carries, Cost, Held, Limits, LimitsConfig, OpenStream, Rate, Rates};
 pub use observe::{Counters, Door, Observer, OpenConnection, RecentCall};
 pub use page::{PageAddress, PageConfig};
 pub use sign::NodeKey;

@@ -5,13 +5,13 @@
 //! - **Bytes in flight**: what requests occupy in memory until they are answered, and what the
 //!   answers of unary calls occupy until the client has taken them, per address and in all. What
 //!   is compressed counts as what it may grow to. One plain message of the largest size always passes when nothing else is under way.
-//! - **Streams** that are open at a time.
+//! - **Streams** that are open at a time; those that carry everything have a limit of their own.
 //!
 //! IPv6 clients are counted by their /64, since that is what one subscriber gets. Memory is
 //! bounded: buckets of addresses that were quiet for longest are forgotten first, and the rest
 //! exists only while a request does.
 //!
-//! Source: node API section 3.13 for the rates.
+//! Source: node API section 3.13 for the rates, 4.6 for streams of everything.
 
 use std::{
     collections::HashMap,
@@ -48,6 +48,9 @@ pub struct LimitsConfig {
     pub total_bytes: usize,
     /// Most open streams of one address. Default: 10 000.
     pub address_streams: usize,
+    /// Most open streams of one address that carry everything, which only notification servers
+    /// need. Default: as many as other streams.
+    pub address_feeds: Option<usize>,
     /// Silence after which a half-sent request is given up. Default: 60 s.
     pub patience: Duration,
 }
@@ -61,6 +64,7 @@ impl Default for LimitsConfig {
             address_bytes: 128 << 20,
             total_bytes: 512 << 20,
             address_streams: 10_000,
+            address_feeds: None,
             patience: Duration::from_secs(60),
         }
     }
@@ -68,12 +72,13 @@ impl Default for LimitsConfig {
 
 impl LimitsConfig {
     /// The limits of a server on the open internet: the default ones, rates, and at most 2000
-    /// streams per address.
+    /// streams per address, 2 of which carry everything.
     #[must_use]
     pub fn public() -> Self {
         Self {
             rates: Some(Rates::default()),
             address_streams: 2000,
+            address_feeds: Some(2),
             ..Self::default()
         }
     }
@@ -151,6 +156,17 @@ struct Used {
 struct Usage {
     bytes: usize,
     streams: usize,
+    /// Those of the streams that carry everything.
+    feeds: usize,
+}
+
+/// What a stream carries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Carries {
+    /// What it was asked for.
+    Some,
+    /// All that is published.
+    Everything,
 }
 
 impl Limits {
@@ -230,7 +246,12 @@ impl Limits {
     /// # Errors
     ///
     /// [`NodeError::TooMuch`] when the address has as many as it may have.
-    pub fn open_stream(self: &Arc<Self>, client: IpAddr) -> Result<OpenStream, NodeError> {
+    pub fn open_stream(
+        self: &Arc<Self>,
+        client: IpAddr,
+        carries: Carries,
+    ) -> Result<OpenStream, NodeError> {
+        let feeds = usize::from(carries == Carries::Everything);
         let client = (!self.is_exempt(client)).then(|| subscriber(client));
         if let Some(client) = client {
             let mut used = self.used.lock();
@@ -241,11 +262,21 @@ impl Limits {
                     usage.streams
                 )));
             }
+            if let Some(most) = self.config.address_feeds
+                && usage.feeds + feeds > most
+            {
+                return Err(NodeError::TooMuch(format!(
+                    "{} streams of everything are open from this address, which is the most; close one first",
+                    usage.feeds
+                )));
+            }
             usage.streams += 1;
+            usage.feeds += feeds;
         }
         Ok(OpenStream {
             limits: Arc::clone(self),
             client,
+            feeds,
         })
     }
 
@@ -253,12 +284,13 @@ impl Limits {
         self.config.exempt_loopback && client.to_canonical().is_loopback()
     }
 
-    fn release(&self, client: IpAddr, bytes: usize, streams: usize) {
+    fn release(&self, client: IpAddr, released: &Usage) {
         let mut used = self.used.lock();
-        used.bytes -= bytes;
+        used.bytes -= released.bytes;
         if let Some(usage) = used.by_address.get_mut(&client) {
-            usage.bytes -= bytes;
-            usage.streams -= streams;
+            usage.bytes -= released.bytes;
+            usage.streams -= released.streams;
+            usage.feeds -= released.feeds;
             if usage.bytes == 0 && usage.streams == 0 {
                 used.by_address.remove(&client);
             }
@@ -312,7 +344,11 @@ impl Held {
         if let Some(client) = self.client
             && bytes > 0
         {
-            self.limits.release(client, bytes, 0);
+            let released = Usage {
+                bytes,
+                ..Usage::default()
+            };
+            self.limits.release(client, &released);
         }
     }
 }
@@ -335,12 +371,19 @@ impl Drop for Held {
 pub struct OpenStream {
     limits: Arc<Limits>,
     client: Option<IpAddr>,
+    /// 1 if it carries everything.
+    feeds: usize,
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
         if let Some(client) = self.client {
-            self.limits.release(client, 0, 1);
+            let released = Usage {
+                bytes: 0,
+                streams: 1,
+                feeds: self.feeds,
+            };
+            self.limits.release(client, &released);
         }
     }
 }
@@ -477,8 +520,10 @@ mod tests {
                 .check_at(address("127.0.0.1"), Cost::Publish(3000), now)
                 .unwrap();
         }
-        limits.open_stream(address("::1")).unwrap();
-        assert!(is_too_much(limits.open_stream(address("192.0.3.1"))));
+        limits.open_stream(address("::1"), Carries::Some).unwrap();
+        assert!(is_too_much(
+            limits.open_stream(address("192.0.3.1"), Carries::Some)
+        ));
     }
 
     #[test]
@@ -526,16 +571,30 @@ mod tests {
     }
 
     #[test]
+    fn streams_of_everything_have_a_limit_of_their_own() {
+        let limits = Limits::new(LimitsConfig::public());
+        let client = address("192.0.2.1");
+        let feed = |client| limits.open_stream(client, Carries::Everything);
+        let (one, _other) = (feed(client).unwrap(), feed(client).unwrap());
+        let refused = feed(client).unwrap_err().to_string();
+        assert!(refused.starts_with("2 streams of everything"), "{refused}");
+        feed(address("192.0.2.2")).unwrap();
+        limits.open_stream(client, Carries::Some).unwrap();
+        drop(one);
+        feed(client).unwrap();
+    }
+
+    #[test]
     fn streams_are_counted_until_they_end() {
         let limits = Limits::new(LimitsConfig {
             address_streams: 1,
             ..LimitsConfig::default()
         });
         let client = address("192.0.2.1");
-        let stream = limits.open_stream(client).unwrap();
-        assert!(is_too_much(limits.open_stream(client)));
+        let stream = limits.open_stream(client, Carries::Some).unwrap();
+        assert!(is_too_much(limits.open_stream(client, Carries::Some)));
         drop(stream);
-        limits.open_stream(client).unwrap();
+        limits.open_stream(client, Carries::Some).unwrap();
         assert!(limits.used.lock().by_address.is_empty());
     }
 }

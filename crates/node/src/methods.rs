@@ -4,6 +4,8 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 
+use crate::limits::Carries;
+
 /// Methods that put something into the log, or overwrite something in it. Field 1 of each
 /// request holds what is published, as one message or as a list.
 const PUBLISHING: &[&str] = &[
@@ -19,6 +21,9 @@ const PUBLISHING: &[&str] = &[
     "xmtp.xmtpv4.message_api.ReplicationApi.PublishPayerEnvelopes",
     "xmtp.xmtpv4.payer_api.PayerApi.PublishClientEnvelopes",
 ];
+
+/// Methods whose answers are all that is published.
+const FEEDS: &[&str] = &["xmtp.xmtpv4.message_api.NotificationApi.SubscribeAllEnvelopes"];
 
 static METHODS: LazyLock<Methods> = LazyLock::new(Methods::read);
 
@@ -38,6 +43,8 @@ pub(crate) struct Method {
     pub(crate) server_streams: bool,
     /// Whether a call puts something into the log.
     pub(crate) publishes: bool,
+    /// What its answers are, if they are a stream.
+    pub(crate) carries: Carries,
     pub(crate) input: MessageDescriptor,
     pub(crate) output: MessageDescriptor,
 }
@@ -94,6 +101,10 @@ impl From<&MethodDescriptor> for Method {
             client_streams: method.is_client_streaming(),
             server_streams: method.is_server_streaming(),
             publishes: PUBLISHING.contains(&method.full_name()),
+            carries: match FEEDS.contains(&method.full_name()) {
+                true => Carries::Everything,
+                false => Carries::Some,
+            },
             input: method.input(),
             output: method.output(),
         }
@@ -120,6 +131,16 @@ mod tests {
             let method = Method::at(&format!("/{service}/{method}")).unwrap();
             assert!(method.publishes);
             assert!(method.input.get_field(1).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_feed_exists_and_is_a_stream() {
+        for name in FEEDS {
+            let (service, method) = name.rsplit_once('.').unwrap();
+            let method = Method::at(&format!("/{service}/{method}")).unwrap();
+            assert!(method.server_streams);
+            assert_eq!(method.carries, Carries::Everything);
         }
     }
 }

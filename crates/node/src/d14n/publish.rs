@@ -50,7 +50,9 @@ impl D14n {
         let mut entries = Vec::with_capacity(envelopes.len());
         for (at, envelope) in envelopes.into_iter().enumerate() {
             let within = format!("envelopes[{at}]");
+            let size = envelope.len();
             let checked = self.check_client_envelope(envelope).await;
+            let checked = checked.and_then(|entry| self.check_chain_payload(entry, size));
             let mut entry = checked.map_err(|error| error.within(&within))?;
             if let Entry::Update { within: place, .. } = &mut entry {
                 *place = within;
@@ -98,6 +100,25 @@ impl D14n {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses what no chain would take of what belongs there: an entry of so many bytes.
+    fn check_chain_payload(&self, entry: Entry, size: usize) -> Result<Entry, NodeError> {
+        let most = self.node.inner.config.max_chain_payload_bytes;
+        let is_of_chain = match &entry {
+            Entry::Update { .. } => true,
+            Entry::Ready(draft) => is_of_chain(draft.originator),
+        };
+        if is_of_chain && size > most {
+            return Err(NodeError::field(
+                "payload",
+                format!(
+                    "makes an envelope of {size} bytes; with a commit, a proposal or an identity \
+                     update it has at most {most}"
+                ),
+            ));
+        }
+        Ok(entry)
     }
 
     async fn check_payer_envelope(&self, bytes: Bytes) -> Result<(Draft, [u8; 20]), NodeError> {

@@ -949,6 +949,20 @@ async fn requests_that_meet_at_an_inbox_all_find_their_place() {
 }
 
 #[tokio::test]
+async fn the_gateway_takes_no_commit_that_a_chain_would_not_take() {
+    let mut world = World::new().await;
+    let large = "x".repeat(200_000);
+    let refused = world.publishes([commit(&large)]).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let place = "envelopes[0].payload: makes an envelope of";
+    assert!(refused.message().starts_with(place), "{refused}");
+    assert!(refused.message().ends_with("at most 200000"), "{refused}");
+    world.publishes([message(&large)]).await.unwrap();
+    world.sends([commits(&PICNIC, 1, &large)]).await;
+    assert_eq!(world.reads_v3().await.len(), 2);
+}
+
+#[tokio::test]
 async fn payer_envelopes_are_kept_as_they_were_signed() {
     let mut world = World::new().await;
     let payer = Payer::new(3);
