@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A length: the two high bits of the first byte say how many bytes it takes.
-    fn length(&mut self, field: &'static str) -> Result<usize, LayoutError> {
+    pub(crate) fn length(&mut self, field: &'static str) -> Result<usize, LayoutError> {
         let offset = self.offset;
         let cut_short = LayoutError::CutShort { field, offset };
         let first = *self.rest.first().ok_or(cut_short)?;
@@ -169,7 +169,10 @@ impl<'a> Reader<'a> {
         Ok(length)
     }
 
-    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], LayoutError> {
+    pub(crate) fn array<const N: usize>(
+        &mut self,
+        field: &'static str,
+    ) -> Result<[u8; N], LayoutError> {
         let offset = self.offset;
         self.take(N)
             .and_then(|bytes| bytes.try_into().ok())
@@ -182,6 +185,26 @@ impl<'a> Reader<'a> {
         self.offset += count;
         Some(taken)
     }
+}
+
+/// Writes a length in its shortest form.
+///
+/// Whatever is written here stays below the 2^30 bytes that four bytes can count; more is cut to
+/// that, which no reader takes.
+pub(crate) fn write_length(out: &mut Vec<u8>, length: usize) {
+    let length = u32::try_from(length).unwrap_or(u32::MAX).min((1 << 30) - 1);
+    let bytes = length.to_be_bytes();
+    match length {
+        0..0x40 => out.push(bytes[3]),
+        0x40..0x4000 => out.extend([bytes[2] | 0x40, bytes[3]]),
+        _ => out.extend([bytes[0] | 0x80, bytes[1], bytes[2], bytes[3]]),
+    }
+}
+
+/// Writes a vector of bytes, `opaque field<V>`.
+pub(crate) fn write_opaque(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_length(out, bytes.len());
+    out.extend_from_slice(bytes);
 }
 
 #[cfg(test)]
@@ -241,5 +264,16 @@ mod tests {
                 offset: 4
             })
         );
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for length in [0, 1, 63, 64, 16_383, 16_384, 70_000] {
+            let mut out = Vec::new();
+            write_opaque(&mut out, &vec![7; length]);
+            let mut reader = Reader::new(&out);
+            assert_eq!(reader.opaque("f").unwrap().len(), length);
+            reader.finish().unwrap();
+        }
     }
 }
