@@ -13,7 +13,18 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("folkmoot-wire", &[]),
     ("folkmoot-identity", &["folkmoot-wire"]),
-    ("folkmoot-conversation", &["folkmoot-wire"]),
+    (
+        "folkmoot-conversation",
+        &["folkmoot-identity", "folkmoot-wire"],
+    ),
+    (
+        "folkmoot-client",
+        &[
+            "folkmoot-conversation",
+            "folkmoot-identity",
+            "folkmoot-wire",
+        ],
+    ),
     ("folkmoot-store", &["folkmoot-wire"]),
     (
         "folkmoot-node",
@@ -27,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "folkmoot",
         &[
+            "folkmoot-client",
             "folkmoot-conversation",
             "folkmoot-identity",
             "folkmoot-node",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use folkmoot_node::{Backlog, Hub, NoContracts, Node, NodeConfig, NodeKey};
+use folkmoot_node::{Backlog, ContractVerifier, Hub, NoContracts, Node, NodeConfig, NodeKey};
 use folkmoot_store::{OnCommit, Store};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::transport::{Channel, Endpoint};
@@ -32,11 +32,26 @@ impl TestNode {
         .await
     }
 
+    /// Starts a node that asks `contracts` about contract wallets.
+    pub async fn asking(contracts: Arc<dyn ContractVerifier>) -> Self {
+        let open = |on_commit| -> Arc<dyn Store> { Arc::new(MemoryStore::new(1, on_commit)) };
+        Self::made_of(NodeConfig::default(), Backlog::default(), open, contracts).await
+    }
+
     /// Starts a node over the store that `open` makes.
     pub async fn over(
+        config: NodeConfig,
+        backlog: Backlog,
+        open: impl FnOnce(OnCommit) -> Arc<dyn Store>,
+    ) -> Self {
+        Self::made_of(config, backlog, open, Arc::new(NoContracts)).await
+    }
+
+    async fn made_of(
         mut config: NodeConfig,
         backlog: Backlog,
         open: impl FnOnce(OnCommit) -> Arc<dyn Store>,
+        contracts: Arc<dyn ContractVerifier>,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
@@ -47,7 +62,7 @@ impl TestNode {
         let store = open(hub.on_commit());
         hub.begin_at(store.newest_id().await.expect("the store answers"));
         let key = NodeKey::from_bytes(&[7; 32]).expect("a scalar of the curve");
-        let node = Node::new(config, store, hub, key, Arc::new(NoContracts));
+        let node = Node::new(config, store, hub, key, contracts);
         let router = node.grpc().into_axum_router();
         let server = tokio::spawn(async move {
             let served = axum::serve(listener, router).await;

@@ -1,0 +1,312 @@
+//! The threads that own connections: one that writes, and a few that read.
+
+use std::{
+    ops::Deref,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread::{self, JoinHandle},
+};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{DbError, key::FileKey, open};
+
+/// Changes that share a commit at most.
+const MOST_IN_A_COMMIT: usize = 256;
+
+/// A change under way: what [`Database::write`](super::Database::write) hands to its closure.
+/// Derefs to the connection; begins and ends by itself.
+#[derive(Debug)]
+pub struct Transaction<'a>(&'a Connection);
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0
+    }
+}
+
+/// Runs a change in the transaction that is open, or hears why there is none; keeps the outcome
+/// until the commit is through.
+type Change = Box<dyn FnOnce(Result<&Connection, &DbError>) -> Outcome + Send>;
+/// Hears whether the commit went through, and answers whoever asked.
+type Outcome = Box<dyn FnOnce(Result<(), &DbError>)>;
+
+/// The thread that writes.
+pub(super) struct Writer {
+    changes: Mutex<Option<Sender<Change>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Self, DbError> {
+        let (sender, changes) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("client-write".into())
+            .spawn(move || write(connection, &changes))
+            .map_err(DbError::Thread)?;
+        Ok(Self {
+            changes: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(super) async fn run<T, E>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let change: Change = Box::new(move |connection| {
+            let result = match connection {
+                Ok(connection) => in_savepoint(connection, change),
+                Err(cause) => Err(again(cause).into()),
+            };
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result,
+                    Err(cause) => result.and(Err(again(cause).into())),
+                };
+                // Whoever asked may be gone by now.
+                let _ = reply.send(result);
+            })
+        });
+        let sender = self.changes.lock().clone().ok_or(DbError::Closed)?;
+        sender.send(change).map_err(|_| DbError::Closed)?;
+        drop(sender);
+        answer.await.map_err(|_| DbError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until everything that was asked is written and the file is closed.
+    fn drop(&mut self) {
+        self.changes.lock().take();
+        join(self.thread.lock().take());
+    }
+}
+
+/// The threads that read. They start with the first question, so that a command that asks nothing
+/// pays nothing.
+pub(super) struct Readers {
+    path: PathBuf,
+    key: FileKey,
+    count: usize,
+    started: Mutex<Started>,
+}
+
+#[derive(Default)]
+struct Started {
+    questions: Option<Sender<Question>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Threads that have a question, or wait for one that was sent.
+    receiver: Option<Arc<Mutex<Receiver<Question>>>>,
+}
+
+type Question = Box<dyn FnOnce(&Connection) + Send>;
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, key: FileKey, count: usize) -> Self {
+        Self {
+            path,
+            key,
+            count: count.max(1),
+            started: Mutex::default(),
+        }
+    }
+
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |connection| {
+            // Whoever asked may be gone by now.
+            let _ = reply.send(in_snapshot(connection, question));
+        });
+        self.sender()?.send(question).map_err(|_| DbError::Closed)?;
+        answer.await.map_err(|_| DbError::Closed)?
+    }
+
+    /// Where questions go. Starts one more thread for each of the first questions.
+    fn sender(&self) -> Result<Sender<Question>, DbError> {
+        let mut started = self.started.lock();
+        let started = &mut *started;
+        let sender = started.questions.get_or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel();
+            started.receiver = Some(Arc::new(Mutex::new(receiver)));
+            sender
+        });
+        if started.threads.len() < self.count {
+            let connection = open::to_read(&self.path, &self.key)?;
+            let receiver = Arc::clone(started.receiver.as_ref().expect("made with the sender"));
+            let thread = thread::Builder::new()
+                .name(format!("client-read-{}", started.threads.len()))
+                .spawn(move || read(&receiver, &connection))
+                .map_err(DbError::Thread)?;
+            started.threads.push(thread);
+        }
+        Ok(sender.clone())
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        let started = std::mem::take(&mut *self.started.lock());
+        drop(started.questions);
+        started.threads.into_iter().map(Some).for_each(join);
+    }
+}
+
+/// Waits for a thread to end, unless it is this one: a handle may be dropped by its own closure.
+fn join(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread
+        && thread.thread().id() != thread::current().id()
+    {
+        // A change that panicked has printed why.
+        let _ = thread.join();
+    }
+}
+
+/// Commits what waits, together, until nobody can ask any more.
+fn write(connection: Connection, changes: &Receiver<Change>) {
+    while let Ok(first) = changes.recv() {
+        let begun = begin(&connection);
+        let mut outcomes = Vec::new();
+        let waiting = std::iter::once(first).chain(changes.try_iter());
+        for change in waiting.take(MOST_IN_A_COMMIT) {
+            // A full disk may have ended the transaction; nothing more belongs to it then.
+            let open = if begun.is_ok() && connection.is_autocommit() {
+                Err(&DbError::Closed)
+            } else {
+                begun.as_ref().map(|()| &connection)
+            };
+            outcomes.push(change(open));
+        }
+        let committed = begun.and_then(|()| commit(&connection));
+        for outcome in outcomes {
+            outcome(committed.as_ref().map(|()| ()));
+        }
+    }
+}
+
+fn begin(connection: &Connection) -> Result<(), DbError> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    Ok(())
+}
+
+fn commit(connection: &Connection) -> Result<(), DbError> {
+    let committed = connection
+        .prepare_cached("COMMIT")
+        .and_then(|mut commit| commit.execute([]));
+    if committed.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    Ok(committed.map(drop)?)
+}
+
+/// Runs one change so that its failure leaves no trace in the transaction around it.
+fn in_savepoint<T, E: From<DbError>>(
+    connection: &Connection,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let statement = |sql| -> Result<(), DbError> {
+        connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    };
+    statement("SAVEPOINT change")?;
+    let result = change(&Transaction(connection));
+    if result.is_err() {
+        statement("ROLLBACK TO change")?;
+    }
+    statement("RELEASE change")?;
+    result
+}
+
+fn read(questions: &Mutex<Receiver<Question>>, connection: &Connection) {
+    loop {
+        // The lock is held while waiting: one thread waits for the next question, the others for
+        // the lock, and all of them run questions without it.
+        let next = questions.lock().recv();
+        match next {
+            Ok(question) => question(connection),
+            Err(_) => return,
+        }
+    }
+}
+
+fn in_snapshot<T>(
+    connection: &Connection,
+    question: impl FnOnce(&Connection) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let result = question(connection);
+    // Were the snapshot to stay open, the next question could not begin one.
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    result
+}
+
+/// The same error for one more of those who shared a commit.
+fn again(cause: &DbError) -> DbError {
+    match cause {
+        DbError::Sqlite(rusqlite::Error::SqliteFailure(error, text)) => {
+            DbError::Sqlite(rusqlite::Error::SqliteFailure(*error, text.clone()))
+        }
+        other => DbError::corrupt("transaction", other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> Writer {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (n)").unwrap();
+        Writer::start(connection).unwrap()
+    }
+
+    async fn count(writer: &Writer) -> i64 {
+        let count = |tx: &Transaction<'_>| {
+            Ok::<_, DbError>(tx.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+        };
+        writer.run(count).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failed_change_leaves_no_trace_in_a_shared_commit() {
+        let writer = writer();
+        let insert = |fail: bool| {
+            writer.run(move |tx| {
+                tx.execute("INSERT INTO t VALUES (1)", [])
+                    .map_err(DbError::from)?;
+                if fail { Err(DbError::Closed) } else { Ok(()) }
+            })
+        };
+        let all = futures::future::join_all((0..20).map(|n| insert(n % 2 == 0))).await;
+        assert_eq!(all.iter().filter(|one| one.is_ok()).count(), 10);
+        assert_eq!(count(&writer).await, 10);
+    }
+
+    #[tokio::test]
+    async fn a_change_happens_although_nobody_waits_for_it() {
+        let writer = writer();
+        let change = writer.run(|tx| {
+            tx.execute("INSERT INTO t VALUES (1)", [])?;
+            Ok::<_, DbError>(())
+        });
+        let mut change = Box::pin(change);
+        assert!(futures::poll!(&mut change).is_pending());
+        drop(change);
+        assert_eq!(count(&writer).await, 1);
+    }
+}

@@ -1,0 +1,354 @@
+//! Looking up inboxes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroUsize,
+    sync::Arc,
+};
+
+use folkmoot_conversation::membership::{InboxStates, NeededState};
+use folkmoot_identity::{AssociationState, ContractCheck, ContractVerdicts, Identifier};
+use folkmoot_wire::InboxId;
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use super::{
+    IdentityError, InboxState,
+    log::{self, Known},
+};
+use crate::{
+    Error,
+    clock::SharedClock,
+    db::Database,
+    network::{IdentityEntry, Network},
+};
+
+/// States that are kept in memory.
+const STATES_IN_MEMORY: NonZeroUsize = NonZeroUsize::new(2048).expect("not zero");
+
+/// Looks up inboxes on the network, verifies their logs, and keeps them. Cheap to clone.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+struct Inner {
+    network: Arc<dyn Network>,
+    database: Database,
+    clock: SharedClock,
+    /// States by inbox and the last update in them.
+    states: Mutex<LruCache<(InboxId, u64), Arc<AssociationState>>>,
+    /// When the network was last asked about an inbox. Not worth a write to the disk.
+    checked_ns: Mutex<HashMap<InboxId, u64>>,
+}
+
+impl Directory {
+    /// A directory that keeps what it learns in `database`.
+    pub fn new(network: Arc<dyn Network>, database: Database, clock: SharedClock) -> Self {
+        Self(Arc::new(Inner {
+            network,
+            database,
+            clock,
+            states: Mutex::new(LruCache::new(STATES_IN_MEMORY)),
+            checked_ns: Mutex::default(),
+        }))
+    }
+
+    /// The network that is asked.
+    pub(crate) fn network(&self) -> &Arc<dyn Network> {
+        &self.0.network
+    }
+
+    /// The clock.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.0.clock.now_ns()
+    }
+
+    /// The inbox to which each account belongs now, in the order of `identifiers`.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub async fn inbox_ids(
+        &self,
+        identifiers: &[Identifier],
+    ) -> Result<Vec<Option<InboxId>>, Error> {
+        if identifiers.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.0.network.inbox_ids(identifiers).await?)
+    }
+
+    /// The inbox to which an account belongs now.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub async fn inbox_id(&self, identifier: &Identifier) -> Result<Option<InboxId>, Error> {
+        let found = self.inbox_ids(std::slice::from_ref(identifier)).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// Whether each account can be written to: whether it has an inbox.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub async fn can_message(&self, identifiers: &[Identifier]) -> Result<Vec<bool>, Error> {
+        let found = self.inbox_ids(identifiers).await?;
+        Ok(found.iter().map(Option::is_some).collect())
+    }
+
+    /// Fetches what is new in the logs of these inboxes, and gives their states, in the order of
+    /// `inboxes`; `None` for an inbox that does not exist.
+    ///
+    /// # Errors
+    ///
+    /// What the network says, or [`IdentityError::BrokenLog`].
+    pub async fn refresh(&self, inboxes: &[InboxId]) -> Result<Vec<Option<InboxState>>, Error> {
+        let known = self.fetch(inboxes).await?;
+        states_of(inboxes, &known)
+    }
+
+    /// The states of these inboxes as far as they are known, without asking the network.
+    ///
+    /// # Errors
+    ///
+    /// What the database says, or [`IdentityError::BrokenLog`].
+    pub async fn cached(&self, inboxes: &[InboxId]) -> Result<Vec<Option<InboxState>>, Error> {
+        let known = self.known(inboxes).await?;
+        states_of(inboxes, &known)
+    }
+
+    /// When the network was last asked about an inbox by this process, in Unix nanoseconds; 0 for
+    /// never.
+    #[must_use]
+    pub fn checked_ns(&self, inbox: &InboxId) -> u64 {
+        self.0.checked_ns.lock().get(inbox).copied().unwrap_or(0)
+    }
+
+    /// The states that rules about a commit or a welcome need. Logs that do not reach far enough
+    /// are fetched first.
+    ///
+    /// # Errors
+    ///
+    /// What the network or the database says. A log that is missing or broken is no error here: it
+    /// is told to the rules.
+    pub async fn states(
+        &self,
+        needed: impl IntoIterator<Item = NeededState>,
+    ) -> Result<InboxStates, Error> {
+        let needed: Vec<NeededState> = needed.into_iter().collect();
+        let mut furthest: BTreeMap<InboxId, u64> = BTreeMap::new();
+        for one in &needed {
+            let entry = furthest.entry(one.inbox_id).or_default();
+            *entry = one.sequence_id.max(*entry);
+        }
+        let inboxes: Vec<InboxId> = furthest.keys().copied().collect();
+        let mut known = self.known(&inboxes).await?;
+        let behind = |inbox: &InboxId| {
+            let reached = known.get(inbox).map_or(0, |known| known.sequence);
+            furthest.get(inbox).is_some_and(|needed| *needed > reached)
+        };
+        let behind: Vec<InboxId> = inboxes.into_iter().filter(behind).collect();
+        if !behind.is_empty() {
+            known.extend(self.fetch(&behind).await?);
+        }
+        let mut states = InboxStates::new();
+        for one in needed {
+            self.tell(one, known.get(&one.inbox_id), &mut states)
+                .await?;
+        }
+        Ok(states)
+    }
+
+    /// Tells the rules what is known about one place in a log.
+    async fn tell(
+        &self,
+        needed: NeededState,
+        known: Option<&Known>,
+        states: &mut InboxStates,
+    ) -> Result<(), Error> {
+        let Some(known) = known else {
+            states.insert_nothing(needed);
+            return Ok(());
+        };
+        let broken = known.broken.as_ref();
+        if broken.is_some_and(|(at, _)| *at <= needed.sequence_id) {
+            states.insert_invalid(needed);
+            return Ok(());
+        }
+        if known.broken.is_none()
+            && known.sequence <= needed.sequence_id
+            && let Some(state) = &known.state
+        {
+            states.insert(needed, known.sequence, state);
+            return Ok(());
+        }
+        match self.state_at(needed).await? {
+            Some((last, state)) => states.insert(needed, last, &state),
+            None => states.insert_nothing(needed),
+        }
+        Ok(())
+    }
+
+    /// An older state of an inbox.
+    async fn state_at(
+        &self,
+        needed: NeededState,
+    ) -> Result<Option<(u64, Arc<AssociationState>)>, Error> {
+        let NeededState {
+            inbox_id,
+            sequence_id,
+        } = needed;
+        if let Some(state) = self.0.states.lock().get(&(inbox_id, sequence_id)) {
+            return Ok(Some((sequence_id, Arc::clone(state))));
+        }
+        let question = move |connection: &rusqlite::Connection| {
+            log::state_at(connection, &inbox_id, sequence_id)
+        };
+        let Some((last, state)) = self.0.database.read(question).await? else {
+            return Ok(None);
+        };
+        let state = Arc::new(state);
+        let mut states = self.0.states.lock();
+        states.put((inbox_id, last), Arc::clone(&state));
+        Ok(Some((last, state)))
+    }
+
+    /// What the database knows.
+    async fn known(&self, inboxes: &[InboxId]) -> Result<HashMap<InboxId, Known>, Error> {
+        let inboxes = inboxes.to_vec();
+        let question = move |connection: &rusqlite::Connection| {
+            let mut all = HashMap::with_capacity(inboxes.len());
+            for inbox in inboxes {
+                if let Some(known) = log::known(connection, &inbox)? {
+                    all.insert(inbox, known);
+                }
+            }
+            Ok(all)
+        };
+        Ok(self.0.database.read(question).await?)
+    }
+
+    /// Asks the network for what is new, verifies it, and stores it.
+    async fn fetch(&self, inboxes: &[InboxId]) -> Result<HashMap<InboxId, Known>, Error> {
+        let mut known = self.known(inboxes).await?;
+        let mut wanted: Vec<(InboxId, u64)> = inboxes
+            .iter()
+            .map(|inbox| (*inbox, known.get(inbox).map_or(0, |known| known.sequence)))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let now_ns = self.now_ns();
+        let logs = self.0.network.identity_updates(&wanted).await?;
+        {
+            let mut checked = self.0.checked_ns.lock();
+            checked.extend(wanted.iter().map(|(inbox, _)| (*inbox, now_ns)));
+        }
+        if logs.iter().all(Vec::is_empty) {
+            return Ok(known);
+        }
+        let verdicts = self.ask_contracts(logs.iter().flatten()).await?;
+
+        // Signatures cost a tenth of a millisecond each, and a large group has hundreds.
+        let heavy = logs.iter().map(Vec::len).sum::<usize>() > VERIFIED_IN_PLACE;
+        let follow = move || {
+            let logs = wanted.into_iter().zip(logs);
+            let mut followed = Vec::new();
+            for ((inbox, _), mut entries) in logs {
+                let mut one = known.remove(&inbox).unwrap_or_else(Known::nothing);
+                let mut stuck = None;
+                for (at, entry) in entries.iter().enumerate() {
+                    if let Err(reason) = one.follow(entry, &verdicts) {
+                        stuck = Some((at, reason));
+                        break;
+                    }
+                }
+                if let Some((at, _)) = &stuck {
+                    entries.truncate(*at);
+                }
+                followed.push((inbox, entries, one, stuck.map(|(_, reason)| reason)));
+            }
+            followed
+        };
+        let followed = if heavy {
+            let following = tokio::task::spawn_blocking(follow);
+            following.await.map_err(|_| crate::db::DbError::Closed)?
+        } else {
+            follow()
+        };
+        let stuck = followed.iter().find_map(|(_, _, _, stuck)| stuck.clone());
+        let keep = move |transaction: &crate::db::Transaction<'_>| {
+            let mut all = HashMap::with_capacity(followed.len());
+            for (inbox, entries, one, _) in followed {
+                if !entries.is_empty() {
+                    log::keep(transaction, &inbox, &entries, &one)?;
+                }
+                if one.sequence != 0 {
+                    all.insert(inbox, one);
+                }
+            }
+            Ok(all)
+        };
+        let kept = self.0.database.write(keep).await?;
+        match stuck {
+            Some(reason) => Err(IdentityError::Verifier(reason).into()),
+            None => Ok(kept),
+        }
+    }
+
+    /// Has the network ask the contracts that signed any of these updates.
+    pub(crate) async fn ask_contracts<'a>(
+        &self,
+        entries: impl Iterator<Item = &'a IdentityEntry>,
+    ) -> Result<ContractVerdicts, Error> {
+        let mut checks: Vec<ContractCheck> = Vec::new();
+        for check in entries.flat_map(log::contract_checks) {
+            if !checks.contains(&check) {
+                checks.push(check);
+            }
+        }
+        self.verdicts(checks).await
+    }
+
+    /// The answers of contracts.
+    pub(crate) async fn verdicts(
+        &self,
+        checks: Vec<ContractCheck>,
+    ) -> Result<ContractVerdicts, Error> {
+        if checks.is_empty() {
+            return Ok(ContractVerdicts::new());
+        }
+        let answers = self.0.network.verify_contract_signatures(&checks).await?;
+        let answers = answers.into_iter().map(|answer| answer.verdict);
+        Ok(checks.into_iter().zip(answers).collect())
+    }
+}
+
+/// Updates that are verified without a thread of their own.
+const VERIFIED_IN_PLACE: usize = 8;
+
+fn states_of(
+    inboxes: &[InboxId],
+    known: &HashMap<InboxId, Known>,
+) -> Result<Vec<Option<InboxState>>, Error> {
+    let state = |inbox: &InboxId| {
+        let Some(known) = known.get(inbox) else {
+            return Ok(None);
+        };
+        if let Some((sequence, cause)) = &known.broken {
+            return Err(IdentityError::BrokenLog {
+                inbox: *inbox,
+                sequence: *sequence,
+                cause: cause.clone(),
+            }
+            .into());
+        }
+        Ok(known.state.as_ref().map(|state| InboxState {
+            inbox_id: *inbox,
+            sequence: known.sequence,
+            updates: known.updates,
+            association: Arc::clone(state),
+        }))
+    };
+    inboxes.iter().map(state).collect()
+}

@@ -1,0 +1,118 @@
+//! Why a network did not do what it was asked.
+
+use std::time::Duration;
+
+/// Why a call failed. `call` is the method of the service, such as `MlsApi/SendGroupMessages`.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The URL cannot be used.
+    #[error("`{url}` is no address of a network: {cause}")]
+    Address {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The answer breaks the protocol.
+    #[error("{call}: the node's answer has a bad {field}: {cause}")]
+    Answer {
+        /// What was asked.
+        call: &'static str,
+        /// Where in the answer.
+        field: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The connection broke, or the node had a fault of its own.
+    #[error("{call} at {address}: {cause}")]
+    Interrupted {
+        /// What was asked.
+        call: &'static str,
+        /// Whom.
+        address: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The node takes no more from us for now.
+    #[error("{call}: the node is busy or limits us: {cause}")]
+    Limited {
+        /// What was asked.
+        call: &'static str,
+        /// The node's words.
+        cause: String,
+    },
+    /// The node refused, and would again.
+    #[error("{call} was refused: {cause}")]
+    Refused {
+        /// What was asked.
+        call: &'static str,
+        /// The node's words.
+        cause: String,
+    },
+    /// No answer in time.
+    #[error("{call} at {address} was not answered within {} s", after.as_secs())]
+    TimedOut {
+        /// What was asked.
+        call: &'static str,
+        /// Whom.
+        address: String,
+        /// How long we waited.
+        after: Duration,
+    },
+    /// Nobody listens there, or the way is blocked.
+    #[error("no node answers at {address}: {cause}")]
+    Unreachable {
+        /// Where we looked.
+        address: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// The network has no such service.
+    #[error("{call} is not offered at {address}")]
+    Unsupported {
+        /// What was asked.
+        call: &'static str,
+        /// Whom.
+        address: String,
+    },
+}
+
+impl NetworkError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Interrupted { .. }
+            | Self::Limited { .. }
+            | Self::TimedOut { .. }
+            | Self::Unreachable { .. } => true,
+            Self::Address { .. }
+            | Self::Answer { .. }
+            | Self::Refused { .. }
+            | Self::Unsupported { .. } => false,
+        }
+    }
+
+    /// What a person can do about it, where that is known.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Address { .. } => {
+                Some("give a URL such as http://127.0.0.1:5556 or https://node.example.org".into())
+            }
+            Self::Unreachable { address, .. } if is_here(address) => {
+                Some("start a node there, for instance with `folkmoot dev`".into())
+            }
+            Self::Unreachable { .. } => Some("check the address and the connection".into()),
+            Self::Limited { .. } => Some("try again in a minute".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a URL names this machine.
+fn is_here(url: &str) -> bool {
+    ["//localhost", "//127.", "//[::1]"]
+        .iter()
+        .any(|host| url.contains(host))
+}
