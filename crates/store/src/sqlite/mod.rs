@@ -95,6 +95,7 @@ impl SqliteStore {
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
         let path = path.into();
+        writer::remove_staged(&path)?;
         let mut connection = schema::connect(&path, options.durability, options.max_bytes)?;
         schema::migrate(&mut connection)?;
         let counts = Arc::new(Counts::default());
@@ -103,6 +104,7 @@ impl SqliteStore {
         let checkpoints =
             checkpoint::Checkpoints::start(&path, options.durability, &mut connection)?;
         let writer = Writer::start(writer::State::new(
+            path.clone(),
             connection,
             options,
             on_commit,

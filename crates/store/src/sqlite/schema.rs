@@ -100,6 +100,11 @@ pub(super) fn check_version(connection: &Connection) -> Result<u32, StoreError> 
     Ok(found)
 }
 
+/// Whether the file has the newest form.
+pub(super) fn is_newest(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(check_version(connection)? as usize == MIGRATIONS.len())
+}
+
 /// A counter of the file; 0 if it was never set.
 pub(super) fn meta(connection: &Connection, key: &str) -> Result<u64, StoreError> {
     let value: Option<i64> = connection

@@ -1,8 +1,9 @@
 //! The writer: the one thread that changes the file. It commits what waits as a group.
 
 use std::{
+    io::ErrorKind,
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::Ordering,
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 use super::{
     Counts, SqliteOptions,
     checkpoint::{self, Checkpoints},
+    copy,
     read::{self, IS_COMMIT, SHOULD_PUSH},
     schema::{self, failed},
 };
@@ -124,6 +126,7 @@ impl Writer {
 
 /// What the thread owns.
 pub(super) struct State {
+    path: PathBuf,
     connection: Connection,
     durability: Durability,
     /// What the connection is set to.
@@ -168,7 +171,9 @@ struct Append {
 }
 
 impl State {
+    /// The writer of the file at `path`, by this connection to it.
     pub(super) fn new(
+        path: PathBuf,
         connection: Connection,
         options: SqliteOptions,
         on_commit: OnCommit,
@@ -176,6 +181,7 @@ impl State {
         checkpoints: Checkpoints,
     ) -> Self {
         let mut state = Self {
+            path,
             connection,
             durability: options.durability,
             sync: Sync::Now,
@@ -634,20 +640,34 @@ impl State {
         })
     }
 
-    /// Takes over the file `from`; ids go on from the greater count.
-    fn replace(&mut self, from: &std::path::Path) -> Result<(), StoreError> {
-        let failed = failed("replace the database");
-        let ids = self.memory.ids;
-        let mut copy = schema::connect(from, Durability::Off, None)?;
-        schema::migrate(&mut copy)?;
-        Backup::new(&copy, &mut self.connection)
+    /// Takes over the file `from`, which is only read; ids go on from the greater count. That
+    /// is one transaction: a kill leaves what was there, or what came with such a count.
+    fn replace(&mut self, from: &Path) -> Result<(), StoreError> {
+        let staged = staged(&self.path);
+        let copy = copy::open_to_read(from)?;
+        let page_bytes = copy::page_bytes(&self.connection)?;
+        let fits = schema::is_newest(&copy)?
+            && copy::page_bytes(&copy)? == page_bytes
+            && schema::meta(&copy, "ids")? >= self.memory.ids;
+        if fits {
+            return self.take_over(&copy);
+        }
+        remove_staged(&self.path)?;
+        let replaced = copy::stage(&copy, &staged, page_bytes, self.memory.ids)
+            .and_then(|copy| self.take_over(&copy));
+        // Whatever became of it. After a kill the next start does this.
+        let removed = remove_staged(&self.path);
+        replaced.and(removed)
+    }
+
+    /// Replaces everything by what `copy` has, in one transaction.
+    fn take_over(&mut self, copy: &Connection) -> Result<(), StoreError> {
+        self.synchronize(Sync::Now)?;
+        let replaced = Backup::new(copy, &mut self.connection)
             .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::ZERO, None))
-            .map_err(&failed)?;
+            .map_err(failed("replace the database"));
         self.remember();
-        self.in_transaction("replace the database", |state| {
-            state.memory.ids = state.memory.ids.max(ids);
-            Ok(())
-        })
+        replaced
     }
 
     fn close(self) -> Result<(), StoreError> {
@@ -685,7 +705,8 @@ impl State {
         result
     }
 
-    fn begin(&mut self, sync: Sync) -> Result<(), StoreError> {
+    /// Sets when the commits from now on reach the disk.
+    fn synchronize(&mut self, sync: Sync) -> Result<(), StoreError> {
         if self.sync != sync && self.durability == Durability::Full {
             let synchronous = match sync {
                 Sync::Now => "FULL",
@@ -696,6 +717,11 @@ impl State {
                 .map_err(failed("begin a transaction"))?;
             self.sync = sync;
         }
+        Ok(())
+    }
+
+    fn begin(&mut self, sync: Sync) -> Result<(), StoreError> {
+        self.synchronize(sync)?;
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")
             .and_then(|mut statement| statement.execute([]))
@@ -753,6 +779,30 @@ impl State {
         let time_ns = schema::meta(&self.connection, "time_ns").unwrap_or(0);
         self.memory.time_ns = self.memory.time_ns.max(time_ns);
     }
+}
+
+/// Where a copy is prepared that takes over the file at `path`.
+fn staged(path: &Path) -> PathBuf {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push("-restore");
+    staged.into()
+}
+
+/// Removes what is left of a copy that was being prepared for the file at `path`.
+pub(super) fn remove_staged(path: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        let mut file = staged(path).into_os_string();
+        file.push(suffix);
+        if let Err(cause) = std::fs::remove_file(file)
+            && cause.kind() != ErrorKind::NotFound
+        {
+            return Err(StoreError::Database {
+                doing: "remove a copy that is not needed any more",
+                cause: cause.into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The appends that wait behind `first`, as far as they fit in a group, and the job after them.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use folkmoot_store::{
@@ -21,6 +22,16 @@ const ALL: Page = Page {
 };
 /// Where the child of the kill test finds its database.
 const CHILD: &str = "FOLKMOOT_TEST_KILLED_STORE";
+/// Where the child of the other kill test finds its database and the copy.
+const RESTORED: &str = "FOLKMOOT_TEST_KILLED_RESTORE";
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// This program again, for one of its tests only.
+fn child(test: &str) -> Command {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    child
+}
 
 fn open(path: &Path) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(path, SqliteOptions::default(), Arc::new(|_| ()))
@@ -32,12 +43,7 @@ async fn what_was_acknowledged_survives_a_kill() {
     let path = folder.path().join("store.sqlite");
     let mut acknowledged = HashSet::new();
     for _ in 0..3 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "durability::the_child_appends_until_it_is_killed",
-            ])
-            .args(["--nocapture", "--test-threads=1"])
+        let mut child = child("durability::the_child_appends_until_it_is_killed")
             .env(CHILD, &path)
             .stdout(Stdio::piped())
             .spawn()
@@ -123,6 +129,103 @@ async fn a_full_disk_refuses_and_recovers() {
     store.append(vec![says(&picnic, "after")]).await.unwrap();
     let newest = store.newest(&[picnic], Content::Full).await.unwrap();
     assert_eq!(newest[0].as_ref().unwrap().payload, "after");
+}
+
+#[tokio::test]
+async fn a_kill_while_a_copy_is_put_back_leaves_one_of_both_states_and_ids_go_on() {
+    const COPIED: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let [path, copy, done] = ["store.sqlite", "copy.sqlite", "done"].map(file);
+    let store = open(&path).unwrap();
+    let drafts = (0..COPIED).map(|number| says(&picnic(), &format!("{number:050000}")));
+    let mut newest = store.append(drafts.collect()).await.unwrap()[COPIED - 1].id;
+    store.copy_to(&copy).await.unwrap();
+    store.close().await.unwrap();
+
+    let is_prepared = || file("store.sqlite-restore").exists();
+    let is_being_written = || {
+        let log = std::fs::metadata(file("store.sqlite-wal"));
+        log.is_ok_and(|log| log.len() > 1 << 20)
+    };
+    let is_done = || done.exists();
+    let moments: [&dyn Fn() -> bool; 3] = [&is_prepared, &is_being_written, &is_done];
+    for moment in moments {
+        let store = open(&path).unwrap();
+        newest = append_after(&store, "since", newest).await;
+        store.close().await.unwrap();
+
+        let mut child = child("durability::the_child_puts_a_copy_back")
+            .env(RESTORED, folder.path())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while !moment() && !is_done() {
+            assert!(began.elapsed() < DEADLINE, "the child comes that far");
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let store = open(&path).unwrap();
+        let stored = store.page(&picnic(), 0, Order::Ascending, ALL).await;
+        let stored = stored.unwrap();
+        let is_put_back = stored.len() == COPIED;
+        assert!(is_put_back || (!is_done() && texts(&stored).last() == Some(&"since")));
+        newest = append_after(&store, "afterwards", newest).await;
+        store.close().await.unwrap();
+        assert!(!is_prepared(), "nothing is left behind");
+        drop(std::fs::remove_file(&done));
+    }
+}
+
+/// Appends a text, whose id must be greater than all that were given; returns the id.
+async fn append_after(store: &SqliteStore, text: &str, newest: u64) -> u64 {
+    let placed = store.append(vec![says(&picnic(), text)]).await.unwrap()[0];
+    assert!(placed.id > newest, "ids are never given twice");
+    placed.id
+}
+
+/// The other half of the test above; does nothing by itself.
+#[tokio::test]
+async fn the_child_puts_a_copy_back() {
+    let Some(folder) = std::env::var_os(RESTORED).map(PathBuf::from) else {
+        return;
+    };
+    let store = open(&folder.join("store.sqlite")).unwrap();
+    store
+        .replace_with(&folder.join("copy.sqlite"))
+        .await
+        .unwrap();
+    std::fs::write(folder.join("done"), "").unwrap();
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn a_copy_that_does_not_fit_leaves_everything_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, large, copy] =
+        ["store.sqlite", "large.sqlite", "copy.sqlite"].map(|name| folder.path().join(name));
+    let other = open(&large).unwrap();
+    let drafts = (0..100).map(|number| says(&picnic(), &format!("{number:050000}")));
+    other.append(drafts.collect()).await.unwrap();
+    other.copy_to(&copy).await.unwrap();
+
+    let options = SqliteOptions {
+        max_bytes: Some(2 << 20),
+        ..SqliteOptions::default()
+    };
+    let store = SqliteStore::open(&path, options, Arc::new(|_| ())).unwrap();
+    let newest = append_after(&store, "here", 0).await;
+    let refused = store.replace_with(&copy).await.unwrap_err();
+    assert!(matches!(refused, StoreError::DiskFull), "{refused}");
+    append_after(&store, "still here", newest).await;
+    let read = store.page(&picnic(), 0, Order::Ascending, ALL).await;
+    assert_eq!(texts(&read.unwrap()), ["here", "still here"]);
+    let names = folder.path().read_dir().unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name());
+    let is_left = |name: std::ffi::OsString| name.to_string_lossy().contains("-restore");
+    assert!(!names.into_iter().any(is_left));
 }
 
 #[test]

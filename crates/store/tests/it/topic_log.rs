@@ -507,12 +507,19 @@ async fn a_copy_moves_everything_to_another_backend_and_back() {
 async fn a_copy_can_be_brought_back(backend: Backend) {
     let picnic = group("picnic");
     let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("copy.sqlite");
+    let copy = folder.path().join("a copy?mode=rw#%20.sqlite");
     let store = &backend.store;
     store.append(vec![says(&picnic, "before")]).await.unwrap();
     store.copy_to(&copy).await.unwrap();
     let between = store.append(vec![says(&picnic, "between")]).await.unwrap()[0];
+    let written = std::fs::read(&copy).unwrap();
     store.replace_with(&copy).await.unwrap();
+    assert!(
+        std::fs::read(&copy).unwrap() == written,
+        "the copy is only read"
+    );
+    let beside = folder.path().read_dir().unwrap().count();
+    assert_eq!(beside, 1, "nothing is put beside the copy");
     let all = store.page(&picnic, 0, Order::Ascending, ALL).await.unwrap();
     assert_eq!(texts(&all), ["before"]);
     let after = store.append(vec![says(&picnic, "after")]).await.unwrap()[0];
