@@ -1,9 +1,11 @@
 //! A PostgreSQL cluster for one test run: made below `target/`, listening on a free port of
-//! the loopback address, gone afterwards.
+//! the loopback address, gone afterwards. It offers TLS with a certificate of its own.
 
 use std::{
     env, fs,
+    io::Write as _,
     net::TcpListener,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown},
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
 };
@@ -51,6 +53,7 @@ impl Cluster {
                     "--no-sync",
                 ]),
         )?;
+        cluster.make_certificate()?;
         // Another process may take the port between our look and the server's: look again then.
         let mut attempt = 1;
         while let Err(error) = cluster.start_server() {
@@ -67,14 +70,44 @@ impl Cluster {
         Ok(Some(cluster))
     }
 
+    /// Puts the cluster's addresses into the environment of a command.
+    pub(crate) fn tell<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("FOLKMOOT_TEST_POSTGRES", self.address())
+            .env("FOLKMOOT_TEST_POSTGRES_CERTIFICATE", self.certificate())
+            .env("FOLKMOOT_TEST_REQUIRE_POSTGRES", "1")
+    }
+
     /// The address for `FOLKMOOT_TEST_POSTGRES`. Tests make databases or schemas of their own in it.
-    pub(crate) fn address(&self) -> String {
+    fn address(&self) -> String {
         format!("postgres://folkmoot@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The file with the server's certificate, which is for `localhost` and for no address.
+    fn certificate(&self) -> PathBuf {
+        self.folder.join("server.crt")
+    }
+
+    /// Makes the certificate and puts it, with its key, where the server looks for them.
+    fn make_certificate(&self) -> anyhow::Result<()> {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        fs::write(self.certificate(), own.cert.pem()).context("write a certificate")?;
+        fs::write(self.data().join("server.crt"), own.cert.pem()).context("write a certificate")?;
+        let key = self.data().join("server.key");
+        fs::File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&key)?
+            .write_all(own.signing_key.serialize_pem().as_bytes())?;
+        // The server takes a key only from its own user.
+        let owner = fs::metadata(self.data())?.uid();
+        chown(&key, Some(owner), None).context("give the key to the server's user")
     }
 
     fn start_server(&self) -> anyhow::Result<()> {
         let settings = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=300",
+            "-p {} -c ssl=on -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=300",
             self.port
         );
         self.run(

@@ -26,7 +26,8 @@ pub(crate) enum Step {
     Lint,
     /// Each Cargo feature alone.
     Features,
-    /// Licences, sources and advisories, where `cargo-deny` is installed.
+    /// Advisories, where `cargo-deny` is installed: it takes longer to build than all of us, and
+    /// needs the network. The rest of `deny.toml` is checked by a test, `tests/supply.rs`.
     Deny,
     /// All Rust tests.
     Rust,
@@ -228,11 +229,7 @@ fn rust_tests(options: &Options) -> anyhow::Result<Outcome> {
             "the PostgreSQL store: {NO_POSTGRES}"
         )]));
     };
-    call(
-        tests
-            .env("FOLKMOOT_TEST_POSTGRES", cluster.address())
-            .env("FOLKMOOT_TEST_REQUIRE_POSTGRES", "1"),
-    )
+    call(cluster.tell(&mut tests))
 }
 
 /// Runs `command` with the address of a new cluster in its environment.
@@ -241,12 +238,7 @@ pub(crate) fn with_postgres(command: &[String]) -> anyhow::Result<Outcome> {
         bail!("no command given");
     };
     let cluster = Cluster::start()?.context(NO_POSTGRES)?;
-    call(
-        Command::new(program)
-            .args(arguments)
-            .env("FOLKMOOT_TEST_POSTGRES", cluster.address())
-            .env("FOLKMOOT_TEST_REQUIRE_POSTGRES", "1"),
-    )
+    call(cluster.tell(Command::new(program).args(arguments)))
 }
 
 /// Builds the program for release and hands back where it is.

@@ -138,7 +138,8 @@ pub struct StoreSection {
     /// The data directory: database, node key, history files. Default: folkmoot-data.
     pub data_directory: PathBuf,
     /// A PostgreSQL database in place of the embedded one, such as
-    /// `postgres://folkmoot@localhost/folkmoot`; empty for the embedded one. Default: empty.
+    /// `postgres://folkmoot@db.example/folkmoot?sslmode=verify-full`; empty for the embedded one.
+    /// `sslmode` and `sslrootcert` mean what they mean to libpq. Default: empty.
     pub postgres_url: Secret,
 }
 

@@ -5,24 +5,25 @@
 //! group's transaction, so the order of ids is the order in which they become visible.
 //! Reads go through a pool.
 
+mod address;
 mod copy;
 mod read;
 mod schema;
 mod writer;
 
-use std::{path::Path, str::FromStr, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{Object, Pool};
 use folkmoot_wire::{InboxId, Topic, TopicKind, VectorClock};
-use tokio_postgres::{Config, NoTls};
 
 use crate::{
     Address, AddressIndex, After, CommitLog, CommitLogEntry, Content, Draft, Envelope, Maintenance,
     NewCommitLogEntry, OnCommit, Order, Page, Placed, Pruned, Retention, Signatures, Stats,
     StoreError, TopicLog, envelope,
 };
+use address::Address as DatabaseAddress;
 use read::{Lanes, MergeBy};
 use writer::{Counts, Job, Writer};
 
@@ -54,7 +55,8 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Connects to the database at `url` (`postgres://user:password@host/database`, or
     /// `key=value` pairs) and makes the tables if they are missing. Tables live in the first
-    /// schema of the connection's search path.
+    /// schema of the connection's search path. `sslmode` (`disable`, `prefer`, `require`,
+    /// `verify-ca`, `verify-full`) and `sslrootcert` mean what they mean to libpq.
     ///
     /// # Errors
     ///
@@ -66,15 +68,11 @@ impl PostgresStore {
         options: PostgresOptions,
         on_commit: OnCommit,
     ) -> Result<Self, StoreError> {
-        let config =
-            Config::from_str(url).map_err(schema::failed("read the database's address"))?;
+        let address = DatabaseAddress::parse(url)?;
         let counts = Arc::new(Counts::default());
-        let writer =
-            Writer::start(config.clone(), options.slot, on_commit, Arc::clone(&counts)).await?;
-        let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+        let pool = Pool::builder(address.manager());
+        let writer = Writer::start(address, options.slot, on_commit, Arc::clone(&counts)).await?;
+        let pool = pool
             .max_size(options.readers.max(1))
             .build()
             .map_err(|cause| StoreError::Database {
@@ -95,9 +93,10 @@ impl PostgresStore {
     ///
     /// What PostgreSQL or the file system says.
     pub async fn copy_database(url: &str, to: &Path) -> Result<Stats, StoreError> {
-        let failed = schema::failed("connect to the database");
-        let config = Config::from_str(url).map_err(&failed)?;
-        let (mut client, connection) = config.connect(NoTls).await.map_err(failed)?;
+        let address = DatabaseAddress::parse(url)?;
+        let connected = address.connect().await;
+        let (mut client, connection) =
+            connected.map_err(schema::failed("connect to the database"))?;
         let connection = tokio::spawn(connection);
         let copied = copy::copy_out(&mut client, to).await;
         drop(client);

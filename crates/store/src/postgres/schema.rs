@@ -1,5 +1,7 @@
 //! The numbered forms that the tables have had, and PostgreSQL's errors as ours.
 
+use std::error::Error as _;
+
 use tokio_postgres::{Client, error::SqlState};
 
 use crate::StoreError;
@@ -46,7 +48,23 @@ pub(super) fn failed(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> S
         Some(&SqlState::DISK_FULL) => StoreError::DiskFull,
         _ => StoreError::Database {
             doing,
-            cause: cause.into(),
+            cause: in_words(&cause).into(),
         },
     }
+}
+
+/// An error with what caused it. The details of what the server says are left out, since they
+/// can quote rows.
+pub(super) fn in_words(error: &tokio_postgres::Error) -> String {
+    if let Some(told) = error.as_db_error() {
+        return format!("{} ({})", told.message(), told.code().code());
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -19,9 +19,10 @@ use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     oneshot,
 };
-use tokio_postgres::{Client, Config, NoTls, Transaction};
+use tokio_postgres::{Client, Transaction};
 
 use super::{
+    address::Address,
     copy,
     read::{IS_COMMIT, SHOULD_PUSH, unsigned},
     schema::{self, failed},
@@ -109,14 +110,14 @@ pub(super) struct Writer(Mutex<Option<UnboundedSender<Job>>>);
 
 impl Writer {
     pub(super) async fn start(
-        config: Config,
+        address: Address,
         slot: u16,
         on_commit: OnCommit,
         counts: Arc<Counts>,
     ) -> Result<Self, StoreError> {
         let mut state = State {
-            client: connect(&config).await?,
-            config,
+            client: connect(&address).await?,
+            address,
             slot: u64::from(slot),
             on_commit,
             counts,
@@ -150,7 +151,7 @@ impl Writer {
 
 /// What the task owns.
 struct State {
-    config: Config,
+    address: Address,
     client: Client,
     slot: u64,
     on_commit: OnCommit,
@@ -424,7 +425,7 @@ impl State {
     /// Makes sure of a connection that holds the session lock.
     async fn ready(&mut self) -> Result<(), StoreError> {
         if self.client.is_closed() {
-            self.client = connect(&self.config).await?;
+            self.client = connect(&self.address).await?;
             self.remember().await?;
         }
         Ok(())
@@ -469,9 +470,9 @@ impl State {
 }
 
 /// A connection that holds the session lock, on tables of the newest form.
-async fn connect(config: &Config) -> Result<Client, StoreError> {
+async fn connect(address: &Address) -> Result<Client, StoreError> {
     let failed = failed("connect to the database");
-    let (mut client, connection) = config.connect(NoTls).await.map_err(&failed)?;
+    let (mut client, connection) = address.connect().await.map_err(&failed)?;
     tokio::spawn(async move {
         if let Err(cause) = connection.await {
             tracing::warn!(%cause, "the writing connection to the database broke");

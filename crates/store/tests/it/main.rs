@@ -11,4 +11,6 @@ mod durability;
 mod in_use;
 mod log_length;
 mod properties;
+#[cfg(feature = "postgres")]
+mod tls;
 mod topic_log;
