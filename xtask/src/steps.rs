@@ -26,8 +26,8 @@ pub(crate) enum Step {
     Lint,
     /// Each Cargo feature alone.
     Features,
-    /// Advisories, where `cargo-deny` is installed: it takes longer to build than all of us, and
-    /// needs the network. The rest of `deny.toml` is checked by a test, `tests/supply.rs`.
+    /// Advisories, where `cargo-deny` is installed: it takes minutes to build, and it needs the
+    /// network. The rest of `deny.toml` is checked by a test, `tests/supply.rs`.
     Deny,
     /// All Rust tests.
     Rust,
