@@ -168,6 +168,36 @@ async fn a_client_that_says_nothing_is_hung_up_on() {
     hung_up(stream).await;
 }
 
+/// Official clients ping every 10 to 45 seconds while nothing happens, for hours. Here a
+/// millisecond stands for a second.
+#[tokio::test]
+async fn an_idle_client_that_pings_is_kept() {
+    const SECOND: Duration = Duration::from_millis(1);
+    let config = ListenConfig {
+        header_timeout: 30 * SECOND,
+        ping_interval: 300 * SECOND,
+        ..ListenConfig::default()
+    };
+    let server = Server::start(config, None);
+    let (stream, watch) = Watched::new(server.connect().await);
+    let mut client = http2::Builder::new(TokioExecutor::new());
+    client
+        .timer(TokioTimer::new())
+        .keep_alive_interval(10 * SECOND)
+        // What is answered late was not answered.
+        .keep_alive_timeout(SOON)
+        .keep_alive_while_idle(true);
+    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
+    let mut connection = Box::pin(connection);
+    let ended = timeout(1000 * SECOND, connection.as_mut()).await;
+    assert!(ended.is_err(), "{ended:?}");
+    // An answer to a ping has 17 bytes.
+    assert!(watch.seen() > 10 * 17, "{} bytes came", watch.seen());
+    tokio::spawn(connection);
+    let response = sender.send_request(request("/who")).await.unwrap();
+    assert_eq!(text(response).await.unwrap(), "127.0.0.1");
+}
+
 #[tokio::test]
 async fn a_trusted_proxy_names_its_client_in_a_line_of_its_own() {
     let config = ListenConfig {
