@@ -36,6 +36,7 @@ use folkmoot_node::{
 use folkmoot_store::{Durability, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     data_dir::DataDir,
@@ -44,6 +45,7 @@ use crate::{
     metrics, net, open_files,
     signals::Signals,
     storage::Database,
+    upkeep,
 };
 
 use self::{child::Child, control::Control, doors::Address};
@@ -54,6 +56,8 @@ const TEMPORARY: &str = "folkmoot-dev-";
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
 /// The id of the one node of a development network.
 const NODE_ID: u32 = 100;
+/// Seconds between two looks for history files that are too old.
+const SWEEP_SECONDS: u64 = 60 * 60;
 /// How long open calls may go on after the program was told to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -181,6 +185,8 @@ pub struct Network {
     edge: EdgeHandle,
     listeners: Listeners,
     ready_file: Option<PathBuf>,
+    /// Cancelled when the work in the background shall end.
+    ending: CancellationToken,
     data: DataDir,
     /// Goes last: what lies in it is in use until then.
     _temporary: Option<TempDir>,
@@ -225,6 +231,8 @@ impl Network {
         let node = Node::new(config, store, hub, data.node_key()?, contracts);
         let history = History::open(data.history(), HistoryConfig::default())
             .context("open the history files")?;
+        let ending = CancellationToken::new();
+        upkeep::sweep(SWEEP_SECONDS, &ending, &history);
 
         let certificate = Certificate::self_signed(&certificate_names(options))?;
         let edge = node.edge(EdgeConfig::default());
@@ -252,6 +260,7 @@ impl Network {
             edge: EdgeHandle(edge),
             listeners,
             ready_file: options.ready_file.clone(),
+            ending,
             data,
             _temporary: temporary,
         };
@@ -289,6 +298,7 @@ impl Network {
         if cut > 0 {
             tracing::warn!(connections = cut, "connections were cut at the end");
         }
+        self.ending.cancel();
         let store: &Arc<dyn Store> = self.node().store();
         store.close().await.context("close the database")?;
         // The next start would remove what stays.

@@ -19,5 +19,6 @@ mod ready;
 pub mod serve;
 mod signals;
 mod storage;
+mod upkeep;
 
 pub use data_dir::DataDir;

@@ -1,18 +1,19 @@
 //! What has to be done now and then: looking at the disk, removing what is too old.
 
 use std::{
-    future::Future,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use folkmoot_node::files::History;
 use folkmoot_store::{Pruned, Retention, Store};
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::disk::Alarm;
-use crate::config::Config;
+use crate::{
+    config::Config,
+    upkeep::{every, sweep},
+};
 
 /// Begins all of it, until `ending` is cancelled.
 pub(super) fn begin(
@@ -42,29 +43,8 @@ pub(super) fn begin(
         });
     }
     if let Some(history) = history {
-        let history = history.clone();
-        every(seconds, ending, move || sweep(history.clone()));
+        sweep(seconds, ending, history);
     }
-}
-
-/// Does `work` now and then every so many seconds, in a task of its own.
-fn every<F, W>(seconds: u64, ending: &CancellationToken, mut work: F)
-where
-    F: FnMut() -> W + Send + 'static,
-    W: Future<Output = ()> + Send,
-{
-    let ending = ending.clone();
-    tokio::spawn(async move {
-        let mut time = interval(Duration::from_secs(seconds));
-        time.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let work = async {
-            loop {
-                time.tick().await;
-                work().await;
-            }
-        };
-        ending.run_until_cancelled(work).await;
-    });
 }
 
 async fn prune(store: Arc<dyn Store>, retention: Retention) {
@@ -86,17 +66,5 @@ async fn prune(store: Arc<dyn Store>, retention: Retention) {
             "what was too old was removed"
         ),
         Err(cause) => tracing::error!(%cause, "what is too old could not be removed"),
-    }
-}
-
-async fn sweep(history: History) {
-    match history.sweep(SystemTime::now()).await {
-        Ok(swept) if swept.files == 0 => {}
-        Ok(swept) => tracing::info!(
-            files = swept.files,
-            bytes = swept.bytes,
-            "history files that were too old were removed"
-        ),
-        Err(cause) => tracing::error!(%cause, "old history files could not be removed"),
     }
 }

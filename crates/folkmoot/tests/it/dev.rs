@@ -2,6 +2,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
+    time::{Duration, SystemTime},
 };
 
 use rustix::process::Signal;
@@ -118,6 +119,26 @@ fn kept_data_is_there_again_and_other_data_is_not() {
 
     let network = Running::start(&keeping[..5]);
     assert_eq!(envelopes(&network), 0);
+}
+
+#[test]
+fn history_files_that_are_too_old_are_removed_from_kept_data() {
+    const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    let place = TempDir::new().unwrap();
+    let data = place.path().to_str().unwrap();
+    let keeping = ["dev", "--ports", "auto", "--data", data, "--keep"];
+    let mut network = Running::start(&keeping);
+    let upload = |content: &[u8]| http(network.address("history"), "POST", "/upload", content).1;
+    let files =
+        ["old", "new"].map(|name| place.path().join("history").join(upload(name.as_bytes())));
+    network.signal(Signal::INT);
+    network.end();
+
+    let old = fs::File::options().write(true).open(&files[0]).unwrap();
+    old.set_modified(SystemTime::now() - MONTH).unwrap();
+    let _network = Running::start(&keeping);
+    loop_until(|| (!files[0].exists()).then_some(()));
+    assert!(files[1].exists());
 }
 
 #[test]
