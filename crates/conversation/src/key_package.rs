@@ -8,6 +8,8 @@
 //!
 //! Specification: RFC 9420 §7.2, §7.3, §10 and §10.1.
 
+mod make;
+
 use std::{
     sync::LazyLock,
     time::{SystemTime, UNIX_EPOCH},
@@ -21,10 +23,14 @@ use tls_codec::Deserialize as _;
 use folkmoot_wire::{InboxId, InstallationKey, proto::xmtp::identity::MlsCredential};
 
 use crate::{
+    engine::profile,
     framing::MLS_1_0,
     layout::{LayoutError, Reader},
     structs::KeyPackageFields,
 };
+
+pub(crate) use make::lifetime;
+pub use make::{InvalidKeyPackageSecrets, KeyPackageSecrets, NewKeyPackage};
 
 /// A key package as the network delivered it: decoded, and nothing more.
 #[derive(Clone, Debug)]
@@ -35,7 +41,7 @@ pub struct KeyPackageIn<'a> {
 
 /// A key package that may be added to a group. [`KeyPackageIn::verify`] is the only way to
 /// get one, so holding it is the proof that the checks passed.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct KeyPackage {
     /// The installation: the leaf node's Ed25519 signature key.
@@ -46,6 +52,24 @@ pub struct KeyPackage {
     pub not_before: u64,
     /// Until when the key package is valid, in the same unit; this second is excluded.
     pub not_after: u64,
+    pub(crate) init_key: Vec<u8>,
+    /// The data of extension 0xff03.
+    pub(crate) wrapper: Option<Vec<u8>>,
+    /// The data of extension 0xff04.
+    pub(crate) pointee: Option<Vec<u8>>,
+    /// As openmls took it; `None` when the lifetime does not hold by the machine's clock.
+    package: Option<Box<mls::KeyPackage>>,
+}
+
+impl Eq for KeyPackage {}
+
+impl KeyPackage {
+    /// What openmls adds to groups, else the installation.
+    pub(crate) fn into_mls(self) -> Result<mls::KeyPackage, InstallationKey> {
+        self.package
+            .map(|package| *package)
+            .ok_or(self.installation_key)
+    }
 }
 
 impl<'a> KeyPackageIn<'a> {
@@ -90,13 +114,22 @@ impl<'a> KeyPackageIn<'a> {
             .leaf_node
             .lifetime
             .ok_or(KeyPackageError::NotForKeyPackage)?;
-        check_signatures(self.decoded)?;
+        let package = check_signatures(self.decoded)?.map(Box::new);
         check_lifetime(not_before, not_after, now)?;
+        let extension = |number| {
+            let mut extensions = self.fields.extensions.iter();
+            let found = extensions.find(|(other, _)| *other == number);
+            found.map(|(_, data)| data.to_vec())
+        };
         Ok(KeyPackage {
             installation_key,
             inbox_id,
             not_before,
             not_after,
+            init_key: self.fields.init_key.to_vec(),
+            wrapper: extension(profile::WELCOME_WRAPPER),
+            pointee: extension(profile::WELCOME_POINTEE),
+            package,
         })
     }
 
@@ -236,13 +269,17 @@ pub enum KeyPackageError {
 }
 
 /// Has openmls check everything that needs cryptography. It compares the lifetime with the
-/// machine's clock as the last of its checks, so that error says that the others passed.
-fn check_signatures(package: mls::KeyPackageIn) -> Result<(), KeyPackageError> {
+/// machine's clock as the last of its checks, so that error says that the others passed; the
+/// package is then no use to openmls.
+fn check_signatures(
+    package: mls::KeyPackageIn,
+) -> Result<Option<mls::KeyPackage>, KeyPackageError> {
     use mls::KeyPackageVerifyError as Cause;
     static CRYPTO: LazyLock<RustCrypto> = LazyLock::new(RustCrypto::default);
 
     match package.validate(&*CRYPTO, mls::ProtocolVersion::Mls10) {
-        Ok(_) | Err(Cause::LifetimeError(_)) => Ok(()),
+        Ok(package) => Ok(Some(package)),
+        Err(Cause::LifetimeError(_)) => Ok(None),
         Err(Cause::InvalidLeafNodeSignature) => Err(KeyPackageError::LeafNodeSignature),
         Err(Cause::InvalidSignature) => Err(KeyPackageError::Signature),
         Err(Cause::InitKeyEqualsEncryptionKey) => Err(KeyPackageError::SameKeys),

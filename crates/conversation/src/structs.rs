@@ -14,6 +14,8 @@ pub(crate) struct KeyPackageFields<'a> {
     pub(crate) cipher_suite: u16,
     pub(crate) init_key: &'a [u8],
     pub(crate) leaf_node: LeafNodeFields<'a>,
+    /// Type and data of each extension of the key package itself.
+    pub(crate) extensions: Vec<(u16, &'a [u8])>,
 }
 
 impl<'a> KeyPackageFields<'a> {
@@ -23,8 +25,8 @@ impl<'a> KeyPackageFields<'a> {
             cipher_suite: reader.u16("cipher_suite")?,
             init_key: reader.opaque("init_key")?,
             leaf_node: LeafNodeFields::read(reader)?,
+            extensions: extensions(reader, "extensions")?,
         };
-        extensions(reader, "extensions")?;
         reader.opaque("signature")?;
         Ok(package)
     }
@@ -71,7 +73,10 @@ impl<'a> LeafNodeFields<'a> {
             }
             value => return Err(unknown("leaf_node.leaf_node_source", offset, value)),
         };
-        let extension_types = extensions(reader, "leaf_node.extensions")?;
+        let extension_types = extensions(reader, "leaf_node.extensions")?
+            .into_iter()
+            .map(|(number, _)| number)
+            .collect();
         reader.opaque("leaf_node.signature")?;
         Ok(Self {
             encryption_key,
@@ -176,15 +181,17 @@ fn pre_shared_key_id(reader: &mut Reader<'_>) -> Result<(), LayoutError> {
     reader.opaque("psk.psk_nonce").map(drop)
 }
 
-/// Reads a list of extensions and says which types occur; their contents stay closed.
-fn extensions(reader: &mut Reader<'_>, field: &'static str) -> Result<Vec<u16>, LayoutError> {
+/// Reads a list of extensions: the type and the data of each, which stays closed.
+fn extensions<'a>(
+    reader: &mut Reader<'a>,
+    field: &'static str,
+) -> Result<Vec<(u16, &'a [u8])>, LayoutError> {
     let mut list = reader.vector(field)?;
-    let mut types = Vec::new();
+    let mut extensions = Vec::new();
     while !list.is_empty() {
-        types.push(list.u16(field)?);
-        list.opaque(field)?;
+        extensions.push((list.u16(field)?, list.opaque(field)?));
     }
-    Ok(types)
+    Ok(extensions)
 }
 
 fn unknown(field: &'static str, offset: usize, value: u8) -> LayoutError {

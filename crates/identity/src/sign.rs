@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use ed25519_dalek::SigningKey as InstallationSigningKey;
+use ed25519_dalek::{Signer as _, SigningKey as InstallationSigningKey};
 use folkmoot_wire::InstallationKey;
 use k256::ecdsa::SigningKey as WalletSigningKey;
 use sha2::{Digest, Sha512};
@@ -102,6 +102,12 @@ impl InstallationSecret {
     #[must_use]
     pub fn sign_public(&self, text: &str) -> [u8; 64] {
         self.sign_in(PUBLIC_CONTEXT, text)
+    }
+
+    /// Signs what MLS has prepared for signing: pure Ed25519, without a context (RFC 9420 §5.1.2).
+    #[must_use]
+    pub fn sign_mls(&self, content: &[u8]) -> [u8; 64] {
+        self.0.sign(content).to_bytes()
     }
 
     fn sign_in(&self, context: &[u8], text: &str) -> [u8; 64] {
