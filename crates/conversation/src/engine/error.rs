@@ -81,6 +81,10 @@ pub enum ProcessError {
     /// The bytes are no group message, or one that XMTP does not use.
     #[error(transparent)]
     Malformed(#[from] FramingError),
+    /// The message is not encrypted. Groups of XMTP take nothing else, so nobody joins them by a
+    /// commit of their own, for one.
+    #[error("the message is not encrypted")]
+    Public,
     /// The message belongs to another group.
     #[error("the message belongs to another group")]
     OtherGroup,

@@ -242,6 +242,9 @@ impl Group {
     /// Checks what stands in the clear, so that the common causes have exact answers.
     fn check_header(&self, message: &[u8]) -> Result<GroupMessageHeader, ProcessError> {
         let header = GroupMessageHeader::parse(message)?;
+        if message[2..4] != PRIVATE_MESSAGE {
+            return Err(ProcessError::Public);
+        }
         if header.group_id != self.id.as_bytes() {
             return Err(ProcessError::OtherGroup);
         }
@@ -596,7 +599,8 @@ pub enum Incoming {
         /// What was said, a `PlaintextEnvelope`.
         plaintext: Vec<u8>,
     },
-    /// A commit in this epoch, to be judged, then merged or dropped.
+    /// A commit in this epoch, to be judged, then merged. To refuse it is to drop it and roll
+    /// the group back.
     Commit(Box<StagedCommit>),
     /// A commit in this epoch that changes the AppData dictionary, for [`Group::resolve`].
     AppDataCommit(UnresolvedCommit),
@@ -630,6 +634,9 @@ fn load_mls(id: &GroupId, rows: &Rows) -> Result<mls::MlsGroup, LoadError> {
     mls::MlsGroup::load(rows, &mls::GroupId::from_slice(id.as_bytes()))?
         .ok_or(LoadError::Incomplete)
 }
+
+/// The wire format of encrypted messages (RFC 9420 §6).
+const PRIVATE_MESSAGE: [u8; 2] = [0, 2];
 
 /// Sorts the many causes of openmls by what a caller can do.
 fn process_error(cause: mls::ProcessMessageError<RowError>) -> ProcessError {

@@ -298,6 +298,30 @@ fn messages_of_other_groups_are_refused() {
 }
 
 #[test]
+fn what_is_not_encrypted_is_refused() {
+    let (mut alice, _) = two();
+    // A proposal by somebody who is no member, framed as RFC 9420 §6.2 has it: remove leaf 0.
+    let mut message = vec![0, 1, 0, 1, 16];
+    message.extend_from_slice(alice.group.id().as_bytes());
+    message.extend_from_slice(&1_u64.to_be_bytes());
+    message.extend_from_slice(&[3, 0, 2, 0, 3, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        alice.group.process(&message).err(),
+        Some(ProcessError::Public)
+    );
+}
+
+#[test]
+fn groups_may_move_between_threads() {
+    fn check<T: Send + Sync>() {}
+    check::<crate::Group>();
+    check::<crate::StagedCommit>();
+    check::<crate::PreparedCommit>();
+    check::<crate::StagedJoin>();
+    check::<crate::KeyPackageSecrets>();
+}
+
+#[test]
 fn a_message_from_the_future_waits_for_its_commit() {
     let (mut alice, mut bob) = two();
     let commit = alice.commits_and_merges(CommitPlan::default());
