@@ -9,7 +9,7 @@ use std::fmt;
 use folkmoot_wire::{GroupId, InboxId};
 
 use crate::{
-    context::{ContextError, ConversationKind},
+    context::{ContextError, ConversationKind, GroupMetadata, MutableMetadata},
     facts::ContextExtensions,
     permissions::PolicySet,
 };
@@ -97,7 +97,23 @@ pub enum DmError {
 /// [`DmError`]. Permissions are wrong only when all five policies that are not about metadata
 /// differ from those of a DM, for official clients look at it so.
 pub fn check_dm(context: &ContextExtensions, sender: InboxId, me: InboxId) -> Result<(), DmError> {
-    let metadata = context.metadata()?;
+    check_parts(
+        context.metadata()?,
+        || context.mutable_metadata(),
+        || context.permissions(),
+        sender,
+        me,
+    )
+}
+
+/// Likewise, wherever the context's parts come from. Each is read when it is needed only.
+pub(crate) fn check_parts(
+    metadata: GroupMetadata,
+    mutable: impl FnOnce() -> Result<MutableMetadata, ContextError>,
+    permissions: impl FnOnce() -> Result<PolicySet, ContextError>,
+    sender: InboxId,
+    me: InboxId,
+) -> Result<(), DmError> {
     if metadata.kind != ConversationKind::Dm {
         return Err(DmError::NotDm);
     }
@@ -111,11 +127,11 @@ pub fn check_dm(context: &ContextExtensions, sender: InboxId, me: InboxId) -> Re
     if pair != [sender, me] && pair != [me, sender] {
         return Err(DmError::OtherMembers);
     }
-    let mutable = context.mutable_metadata()?;
+    let mutable = mutable()?;
     if !mutable.admins.is_empty() || !mutable.super_admins.is_empty() {
         return Err(DmError::HasAdmins);
     }
-    let (policies, expected) = (context.permissions()?, PolicySet::dm());
+    let (policies, expected) = (permissions()?, PolicySet::dm());
     if policies.add_member != expected.add_member
         && policies.remove_member != expected.remove_member
         && policies.add_admin != expected.add_admin

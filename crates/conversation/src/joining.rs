@@ -9,12 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use folkmoot_wire::{InboxId, InstallationKey};
 
 use crate::{
+    app_data::Dictionary,
     context::{
-        ContextError, ConversationKind, DisappearingSettings, GroupMembership, OneshotMessage,
+        Context, ContextError, ConversationKind, DisappearingSettings, GroupMembership,
+        GroupMetadata, MutableMetadata, OneshotMessage,
     },
-    dm::{DmError, DmId, check_dm},
-    facts::{Leaf, WelcomeFacts},
+    dm::{DmError, DmId, check_parts},
+    facts::{ContextExtensions, Leaf, WelcomeFacts},
     membership::{DiffError, InboxStates, NeededState, can_exist, exact},
+    permissions::PolicySet,
     version::Version,
 };
 
@@ -95,9 +98,13 @@ pub enum JoinRefusal {
 /// The states of inboxes that the verdict on a welcome depends on: all members'.
 #[must_use]
 pub fn needed_to_join(welcome: &WelcomeFacts) -> Vec<NeededState> {
-    welcome
-        .context
-        .membership()
+    let membership = match welcome.context.membership() {
+        Err(ContextError::Missing(_)) => {
+            Context::read(&welcome.context).map(|context| context.membership)
+        }
+        membership => membership,
+    };
+    membership
         .map(|membership| places(&membership).collect())
         .unwrap_or_default()
 }
@@ -139,9 +146,18 @@ fn examine(
     if welcome.wants_psk {
         return Err(JoinRefusal::PreSharedKey.into());
     }
-    let membership = welcome.context.membership()?;
-    check_tree(welcome, &membership, states)?;
-    let metadata = welcome.context.metadata()?;
+    let dictionary = match Dictionary::of(&welcome.context) {
+        Ok(Some(dictionary)) if dictionary.is_migrated() && *own >= Version::APP_DATA => {
+            Some(dictionary)
+        }
+        _ => None,
+    };
+    let context = Parts {
+        extensions: &welcome.context,
+        dictionary,
+    };
+    check_tree(welcome, &context.membership()?, states)?;
+    let metadata = context.metadata()?;
     if metadata.kind == ConversationKind::Oneshot {
         return Ok(Admission::Oneshot {
             sender: welcome.sender,
@@ -149,10 +165,16 @@ fn examine(
         });
     }
     if metadata.kind == ConversationKind::Dm {
-        check_dm(&welcome.context, welcome.sender.inbox_id, me)?;
+        check_parts(
+            metadata.clone(),
+            || context.mutable_metadata(),
+            || context.permissions(),
+            welcome.sender.inbox_id,
+            me,
+        )?;
     }
     // Attributes that cannot be read do not keep anybody out; commits will be refused.
-    let mutable = welcome.context.mutable_metadata().ok();
+    let mutable = context.mutable_metadata().ok();
     let minimum = mutable
         .as_ref()
         .and_then(|mutable| mutable.minimum_version());
@@ -165,6 +187,42 @@ fn examine(
         paused_for: minimum
             .filter(|minimum| metadata.kind == ConversationKind::Group && minimum > own),
     }))
+}
+
+/// The context, wherever the group keeps it.
+struct Parts<'a> {
+    extensions: &'a ContextExtensions,
+    dictionary: Option<Dictionary>,
+}
+
+impl Parts<'_> {
+    fn membership(&self) -> Result<GroupMembership, ContextError> {
+        match &self.dictionary {
+            Some(dictionary) => dictionary.membership(),
+            None => self.extensions.membership(),
+        }
+    }
+
+    fn metadata(&self) -> Result<GroupMetadata, ContextError> {
+        match &self.dictionary {
+            Some(dictionary) => dictionary.metadata(),
+            None => self.extensions.metadata(),
+        }
+    }
+
+    fn mutable_metadata(&self) -> Result<MutableMetadata, ContextError> {
+        match &self.dictionary {
+            Some(dictionary) => dictionary.mutable_metadata(),
+            None => self.extensions.mutable_metadata(),
+        }
+    }
+
+    fn permissions(&self) -> Result<PolicySet, ContextError> {
+        match &self.dictionary {
+            Some(dictionary) => Ok(dictionary.context()?.permissions),
+            None => self.extensions.permissions(),
+        }
+    }
 }
 
 /// Compares the tree with the installations that the members have.

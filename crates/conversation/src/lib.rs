@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod app_data;
 pub mod archive;
 mod attachment;
 pub mod commit_log;

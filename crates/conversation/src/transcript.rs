@@ -18,6 +18,7 @@ use folkmoot_wire::{
     },
 };
 use prost::Message;
+use time::OffsetDateTime;
 
 use crate::judge::CommitSummary;
 
@@ -93,10 +94,21 @@ pub fn commit_key(created_ns: i64) -> String {
     created_ns.to_string()
 }
 
-/// The idempotency key of an entry about joining, by the time that the node gave the welcome.
+/// The idempotency key of an entry about joining, by the time that the node gave the welcome, in
+/// nanoseconds of Unix time. Official clients write the time out here, with 0, 3, 6 or 9 digits
+/// of the second's fraction.
 #[must_use]
 pub fn welcome_key(created_ns: i64) -> String {
-    format!("{created_ns}_welcome_added")
+    let time = OffsetDateTime::from_unix_timestamp_nanos(created_ns.into())
+        .expect("64 bits of nanoseconds reach from 1677 to 2262");
+    let fraction = match time.nanosecond() {
+        0 => String::new(),
+        nanos if nanos % 1_000_000 == 0 => format!(".{:03}", nanos / 1_000_000),
+        nanos if nanos % 1000 == 0 => format!(".{:06}", nanos / 1000),
+        nanos => format!(".{nanos:09}"),
+    };
+    let (date, hour, minute, second) = (time.date(), time.hour(), time.minute(), time.second());
+    format!("{date} {hour:02}:{minute:02}:{second:02}{fraction} UTC_welcome_added")
 }
 
 /// Whether an entry of a DM says that somebody was added, and nothing that an earlier entry of one
@@ -209,7 +221,16 @@ mod tests {
         let start = "0a1b0a08786d74702e6f7267120d67726f75705f75706461746564180122860";
         assert!(hex::encode(&bytes).starts_with(start));
         assert_eq!(commit_key(5), "5");
-        assert_eq!(welcome_key(5), "5_welcome_added");
+        for (created_ns, time) in [
+            (0, "1970-01-01 00:00:00"),
+            (1_795_254_093_791_000_000, "2026-11-21 09:41:33.791"),
+            (1_795_254_093_000_001_000, "2026-11-21 09:41:33.000001"),
+            (-1, "1969-12-31 23:59:59.999999999"),
+            (i64::MAX, "2262-04-11 23:47:16.854775807"),
+            (i64::MIN, "1677-09-21 00:12:43.145224192"),
+        ] {
+            assert_eq!(welcome_key(created_ns), format!("{time} UTC_welcome_added"));
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ impl Version {
     /// the group to it first.
     pub const READD: Self = Self::new(1, 6, 0);
 
+    /// The least version to claim for groups that live in an AppData dictionary (see `app_data`).
+    pub const APP_DATA: Self = Self::new(1, 11, 0);
+
     /// A version without a suffix.
     #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {

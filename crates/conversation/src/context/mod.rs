@@ -27,7 +27,7 @@ pub(crate) use new::{REQUIRED_CAPABILITIES, encode_required_capabilities};
 
 use bytes::Bytes;
 
-use crate::{facts::ContextExtensions, permissions::PolicySet};
+use crate::{app_data, facts::ContextExtensions, permissions::PolicySet};
 
 /// Everything that a group context says about a conversation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,12 +43,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads all extensions.
+    /// Reads all extensions, or the dictionary of a group that lives in one.
     ///
     /// # Errors
     ///
     /// [`ContextError`], by the first extension that is missing or wrong.
     pub fn read(extensions: &ContextExtensions) -> Result<Self, ContextError> {
+        if app_data::is_migrated(extensions) {
+            return app_data::read(extensions);
+        }
         Ok(Self {
             metadata: extensions.metadata()?,
             mutable: extensions.mutable_metadata()?,

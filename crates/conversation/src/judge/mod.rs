@@ -11,6 +11,9 @@
 //! installation afterwards; it was permitted to do this; the group does not ask for more than this
 //! version understands.
 
+mod app_data;
+#[cfg(test)]
+mod captured;
 mod permitted;
 mod refusal;
 mod summary;
@@ -25,8 +28,8 @@ use std::collections::BTreeSet;
 use folkmoot_wire::InstallationKey;
 
 use crate::{
-    context::{Attribute, ContextError, GroupMembership, GroupMetadata, MutableMetadata},
-    facts::{CommitFacts, Leaf, ProposalKind},
+    context::{Attribute, Context, ContextError, GroupMembership, GroupMetadata, MutableMetadata},
+    facts::{CommitFacts, ContextExtensions, Leaf, ProposalKind},
     membership::{
         DiffError, InboxStates, InstallationDiff, NeededState, can_exist, exact, expected_diff,
         needed_for_diff,
@@ -51,12 +54,15 @@ pub enum Verdict {
 /// The states of inboxes that the verdict on a commit depends on.
 #[must_use]
 pub fn needed_states(commit: &CommitFacts) -> Vec<NeededState> {
-    let (Ok(old), Ok(new)) = (commit.old.membership(), commit.new.membership()) else {
+    let (Ok(old), Ok(new)) = (membership(&commit.old), membership(&commit.new)) else {
         return Vec::new();
     };
     let mut needed = needed_for_diff(&old, &new);
     let actor = actor(commit).ok();
-    let acting = actor.into_iter().chain(updates(commit));
+    let acting = actor
+        .into_iter()
+        .chain(&commit.committer)
+        .chain(updates(commit));
     needed.extend(acting.filter_map(|leaf| place(leaf, &new)));
     needed.into_iter().collect()
 }
@@ -64,7 +70,12 @@ pub fn needed_states(commit: &CommitFacts) -> Vec<NeededState> {
 /// Judges a commit, for somebody who understands groups up to `own`.
 #[must_use]
 pub fn judge(commit: &CommitFacts, states: &InboxStates, own: &Version) -> Verdict {
-    match examine(commit, states, own) {
+    let understood = if *own >= Version::APP_DATA {
+        app_data::examine(commit, states, own)
+    } else {
+        None
+    };
+    match understood.unwrap_or_else(|| examine(commit, states, own)) {
         Ok(verdict) => verdict,
         Err(Stop::Refuse(refusal)) => Verdict::Refuse(refusal),
         Err(Stop::Ask) => Verdict::Ask(states.missing(needed_states(commit))),
@@ -150,6 +161,14 @@ fn examine(commit: &CommitFacts, states: &InboxStates, own: &Version) -> Result<
         }
     }
     Ok(Verdict::Accept(Box::new(summary)))
+}
+
+/// The member inboxes, wherever the context keeps them.
+fn membership(context: &ContextExtensions) -> Result<GroupMembership, ContextError> {
+    match context.membership() {
+        Err(ContextError::Missing(_)) => Context::read(context).map(|context| context.membership),
+        membership => membership,
+    }
 }
 
 /// What of the context before a commit is read first.

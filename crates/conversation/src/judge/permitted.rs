@@ -57,7 +57,7 @@ pub(super) fn check(
 }
 
 /// Whether the only inbox that is added is the actor's partner in a DM: that is always allowed.
-fn adds_the_other(commit: &CommitSummary) -> bool {
+pub(super) fn adds_the_other(commit: &CommitSummary) -> bool {
     let (Some(members), [inbox_id]) = (&commit.dm_members, &commit.added_inboxes[..]) else {
         return false;
     };

@@ -1,6 +1,7 @@
 use folkmoot_wire::{InboxId, InstallationKey};
 
 use crate::{
+    app_data::{AppDataError, BootstrapError},
     context::{AttributeTooLong, ContextError},
     membership::{DiffError, NeededState},
     version::InvalidVersion,
@@ -77,6 +78,15 @@ pub enum Refusal {
         /// What.
         action: Action,
     },
+    /// A change of a component of the AppData dictionary is refused.
+    #[error(transparent)]
+    AppData(#[from] AppDataError),
+    /// The commit that converts the group to a dictionary is refused.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// An inbox comes or goes, and nobody proposed it.
+    #[error("nobody proposed that inbox {0} comes or goes")]
+    NoProposer(InboxId),
     /// The group asks for a version that cannot be read.
     #[error(transparent)]
     Version(#[from] InvalidVersion),
