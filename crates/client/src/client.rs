@@ -14,7 +14,11 @@ use tokio::task::JoinHandle;
 use crate::{
     Error,
     clock::{SharedClock, SystemClock},
+    conversation,
+    conversations::Conversations,
     db::{Database, DatabaseKey, DatabaseOptions},
+    device_sync::Devices,
+    disappearing,
     identity::{
         Directory, IdentityError, InboxState, Reassign, Revocation, accounts,
         me::Me,
@@ -22,6 +26,7 @@ use crate::{
     },
     key_packages::{self, KeyPackageStatus, KeyPackages},
     network::{Environment, Network, NetworkAddress, NetworkOptions},
+    push::PushKeys,
     signer::Signer,
 };
 
@@ -41,6 +46,9 @@ pub(crate) struct Core {
     pub(crate) directory: Directory,
     pub(crate) key_packages: KeyPackages,
     pub(crate) me: Me,
+    pub(crate) push_keys: PushKeys,
+    pub(crate) conversations: Arc<conversation::core::Core>,
+    pub(crate) devices: Devices,
     pub(crate) options: ClientOptions,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -109,6 +117,12 @@ impl Client {
                 background: Background::On,
             },
         }
+    }
+
+    /// Its conversations.
+    #[must_use]
+    pub fn conversations(&self) -> Conversations {
+        Conversations::new(Arc::clone(&self.0.conversations))
     }
 
     /// The inbox that the client speaks for.
@@ -255,7 +269,10 @@ impl Client {
         recovery: &dyn Signer,
     ) -> Result<InboxState, Error> {
         let whom = Revocation::Installations(installations);
-        accounts::revoke(&self.0.directory, self.inbox_id(), whom, recovery).await
+        let revoked = accounts::revoke(&self.0.directory, self.inbox_id(), whom, recovery);
+        let state = revoked.await?;
+        self.0.devices.after_revocation().await;
+        Ok(state)
     }
 
     /// Takes their rights away from all installations of our inbox but this one.
@@ -268,7 +285,10 @@ impl Client {
         recovery: &dyn Signer,
     ) -> Result<InboxState, Error> {
         let whom = Revocation::AllInstallationsBut(self.installation_key());
-        accounts::revoke(&self.0.directory, self.inbox_id(), whom, recovery).await
+        let revoked = accounts::revoke(&self.0.directory, self.inbox_id(), whom, recovery);
+        let state = revoked.await?;
+        self.0.devices.after_revocation().await;
+        Ok(state)
     }
 
     /// Signs a text of the app's with this installation's key. Identity updates are signed in
@@ -437,7 +457,7 @@ impl ClientBuilder {
             Arc::clone(&self.clock),
         );
         let me = registration::identify(&directory, &database, signer, self.plan).await?;
-        Ok(self.finish(network, database, directory, me))
+        self.finish(network, database, directory, me).await
     }
 
     /// The client of the database's identity. Asks the network nothing.
@@ -448,13 +468,13 @@ impl ClientBuilder {
     /// says.
     pub async fn open(self) -> Result<Client, Error> {
         let (network, database) = self.parts().await?;
-        let me = registration::recall(&database).await?;
+        let me = registration::recall(&database, self.plan).await?;
         let directory = Directory::new(
             Arc::clone(&network),
             database.clone(),
             Arc::clone(&self.clock),
         );
-        Ok(self.finish(network, database, directory, me))
+        self.finish(network, database, directory, me).await
     }
 
     async fn parts(&self) -> Result<(Arc<dyn Network>, Database), Error> {
@@ -474,13 +494,33 @@ impl ClientBuilder {
         Ok((network, database))
     }
 
-    fn finish(
+    async fn finish(
         self,
         network: Arc<dyn Network>,
         database: Database,
         directory: Directory,
         me: Me,
-    ) -> Client {
+    ) -> Result<Client, Error> {
+        let push_keys = PushKeys::load(&database, self.clock.now_ns()).await?;
+        let conversations = Arc::new(conversation::core::Core::new(
+            database.clone(),
+            Arc::clone(&network),
+            me.installation.clone(),
+            Arc::clone(&self.clock),
+            directory.clone(),
+            push_keys.clone(),
+        ));
+        let history_url = self.options.history_url.clone().or_else(|| {
+            let mut known = Environment::ALL.into_iter();
+            let named = known.find(|one| self.network.address == (*one).into())?;
+            Some(named.history_url().to_owned())
+        });
+        let devices = Devices::new(
+            Arc::clone(&conversations),
+            directory.clone(),
+            push_keys.clone(),
+            history_url,
+        );
         let key_packages = KeyPackages::new(
             Arc::clone(&network),
             database.clone(),
@@ -494,13 +534,20 @@ impl ClientBuilder {
             directory,
             key_packages,
             me,
+            push_keys,
+            conversations,
+            devices,
             options: self.options,
             tasks: Mutex::default(),
         });
         if core.options.background == Background::On {
             core.spawn(look_after_key_packages(Arc::downgrade(&core)));
+            core.spawn(disappearing::watch(Arc::downgrade(&core.conversations)));
+            if core.options.device_sync == DeviceSync::On {
+                core.spawn(core.devices.worker());
+            }
         }
-        Client(core)
+        Ok(Client(core))
     }
 }
 

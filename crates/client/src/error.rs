@@ -1,11 +1,30 @@
 //! What can go wrong in a client, by who can do something about it.
 
-use crate::{db::DbError, identity::IdentityError, network::NetworkError, signer::SignerError};
+use std::sync::Arc;
+
+use folkmoot_conversation::{ArchiveError, content::EncodeError};
+
+use crate::{
+    conversation::ConversationError, db::DbError, device_sync::HistoryError,
+    identity::IdentityError, network::NetworkError, signer::SignerError,
+};
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// An archive cannot be read or written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A content may not be sent.
+    #[error(transparent)]
+    Content(#[from] EncodeError),
+    /// A conversation does not allow it.
+    #[error(transparent)]
+    Conversation(#[from] ConversationError),
+    /// History could not be handed from one installation to another.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// An inbox does not allow it.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -15,6 +34,9 @@ pub enum Error {
     /// The database did not do its part.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// Several calls failed together, for one reason.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// Nobody signed.
     #[error(transparent)]
     Signer(#[from] SignerError),
@@ -25,6 +47,10 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
+            Self::Archive(_) | Self::Content(_) => false,
+            Self::History(error) => error.is_retryable(),
+            Self::Conversation(error) => error.is_retryable(),
+            Self::Shared(error) => error.is_retryable(),
             Self::Identity(error) => error.is_retryable(),
             Self::Network(error) => error.is_retryable(),
             Self::Database(error) => error.is_retryable(),
@@ -36,6 +62,9 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
+            Self::Archive(_) | Self::Content(_) | Self::History(_) => None,
+            Self::Conversation(error) => error.remedy(),
+            Self::Shared(error) => error.remedy(),
             Self::Identity(error) => error.remedy(),
             Self::Network(error) => error.remedy(),
             Self::Database(error) => error.remedy(),

@@ -4,16 +4,43 @@ pub mod db;
 pub mod identity;
 pub mod network;
 
+mod archive;
 mod client;
 mod clock;
+mod consent;
+mod conversation;
+mod conversations;
+mod device_sync;
+mod disappearing;
 mod error;
 mod key_packages;
+mod members;
+mod message;
+mod preferences;
+mod push;
+mod search;
 mod signer;
+mod stream;
 
+pub use archive::{ImportSummary, archive_metadata};
 pub use client::{Background, Client, ClientBuilder, ClientOptions, DeviceSync, Lookup};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
+pub use conversation::{
+    CommitLogEntry, Conversation, ConversationError, ConversationState, MembershipState,
+    SendOptions, changes::Change, live::LiveState,
+};
+pub use conversations::{Conversations, GroupOptions, ListOptions, ListOrder, SyncSummary};
+pub use device_sync::{AvailableArchive, DeviceSyncSummary, HistoryError};
 pub use error::Error;
 pub use key_packages::{KeyPackageStatus, Unusable, UsableKeyPackage};
+pub use members::{Member, MemberRole};
+pub use message::{
+    Deletion, DeliveryStatus, EnrichedMessage, Message, MessageKind, MessageQuery, Order, SortBy,
+};
+pub use preferences::Preferences;
+pub use push::PushTopic;
+pub use search::SearchOptions;
 pub use signer::{
     Assertion, Authenticator, ContractWallet, Passkey, SignWith, Signed, Signer, SignerError,
 };
+pub use stream::{ChangeStream, ConsentStream, ConversationStream, MessageStream, StreamOptions};

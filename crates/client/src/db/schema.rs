@@ -9,6 +9,7 @@ use super::DbError;
 const MIGRATIONS: &[&[&str]] = &[&[
     include_str!("schema_v1/identity.sql"),
     include_str!("schema_v1/conversations.sql"),
+    include_str!("schema_v1/own_devices.sql"),
 ]];
 
 /// Brings the file to the newest form, or refuses one that is newer than this program.

@@ -13,8 +13,6 @@ use sha3::{Digest, Keccak256};
 use super::{Directory, IdentityError, InboxState, UPDATE_LIMIT};
 use crate::{
     Error,
-    clock::SystemClock,
-    db::{Database, DatabaseOptions},
     network::Network,
     signer::{Signed, Signer, SignerError},
 };
@@ -52,8 +50,7 @@ pub async fn revoke_installations(
     installations: Vec<InstallationKey>,
     recovery: &dyn Signer,
 ) -> Result<InboxState, Error> {
-    let database = Database::open(&DatabaseOptions::in_memory())?;
-    let directory = Directory::new(network, database, Arc::new(SystemClock));
+    let directory = Directory::in_memory(network)?;
     let whom = Revocation::Installations(installations);
     revoke(&directory, inbox, whom, recovery).await
 }

@@ -11,6 +11,7 @@ use folkmoot_identity::{AssociationState, ContractCheck, ContractVerdicts, Ident
 use folkmoot_wire::InboxId;
 use lru::LruCache;
 use parking_lot::Mutex;
+use rusqlite::Connection;
 
 use super::{
     IdentityError, InboxState,
@@ -18,8 +19,8 @@ use super::{
 };
 use crate::{
     Error,
-    clock::SharedClock,
-    db::Database,
+    clock::{SharedClock, SystemClock},
+    db::{Database, DatabaseOptions, DbError, Transaction},
     network::{IdentityEntry, Network},
 };
 
@@ -50,6 +51,16 @@ impl Directory {
             states: Mutex::new(LruCache::new(STATES_IN_MEMORY)),
             checked_ns: Mutex::default(),
         }))
+    }
+
+    /// A directory that forgets everything when it goes: for questions without a client.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn in_memory(network: Arc<dyn Network>) -> Result<Self, Error> {
+        let database = Database::open(&DatabaseOptions::in_memory())?;
+        Ok(Self::new(network, database, Arc::new(SystemClock)))
     }
 
     /// The network that is asked.
@@ -202,9 +213,8 @@ impl Directory {
         if let Some(state) = self.0.states.lock().get(&(inbox_id, sequence_id)) {
             return Ok(Some((sequence_id, Arc::clone(state))));
         }
-        let question = move |connection: &rusqlite::Connection| {
-            log::state_at(connection, &inbox_id, sequence_id)
-        };
+        let question =
+            move |connection: &Connection| log::state_at(connection, &inbox_id, sequence_id);
         let Some((last, state)) = self.0.database.read(question).await? else {
             return Ok(None);
         };
@@ -217,7 +227,7 @@ impl Directory {
     /// What the database knows.
     async fn known(&self, inboxes: &[InboxId]) -> Result<HashMap<InboxId, Known>, Error> {
         let inboxes = inboxes.to_vec();
-        let question = move |connection: &rusqlite::Connection| {
+        let question = move |connection: &Connection| {
             let mut all = HashMap::with_capacity(inboxes.len());
             for inbox in inboxes {
                 if let Some(known) = log::known(connection, &inbox)? {
@@ -272,12 +282,12 @@ impl Directory {
         };
         let followed = if heavy {
             let following = tokio::task::spawn_blocking(follow);
-            following.await.map_err(|_| crate::db::DbError::Closed)?
+            following.await.map_err(|_| DbError::Closed)?
         } else {
             follow()
         };
         let stuck = followed.iter().find_map(|(_, _, _, stuck)| stuck.clone());
-        let keep = move |transaction: &crate::db::Transaction<'_>| {
+        let keep = move |transaction: &Transaction<'_>| {
             let mut all = HashMap::with_capacity(followed.len());
             for (inbox, entries, one, _) in followed {
                 if !entries.is_empty() {

@@ -64,9 +64,12 @@ pub(crate) async fn identify(
 }
 
 /// Who this database speaks for, without anybody who could sign.
-pub(crate) async fn recall(database: &Database) -> Result<Me, Error> {
+pub(crate) async fn recall(database: &Database, plan: Plan) -> Result<Me, Error> {
     match database.read(me::load).await? {
-        Some((me, true)) => Ok(me),
+        Some((me, true)) => {
+            require_inbox(me.inbox_id(), plan, || "this database".to_owned())?;
+            Ok(me)
+        }
         _ => Err(IdentityError::NotRegistered.into()),
     }
 }

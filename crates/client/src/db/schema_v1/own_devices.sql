@@ -33,11 +33,16 @@ CREATE TABLE consent_untold (
     entity      BLOB    NOT NULL,
     PRIMARY KEY (entity_type, entity)
 ) STRICT, WITHOUT ROWID;
+-- An upsert outside would turn `OR IGNORE` here into an error: what is there is looked for instead.
 CREATE TRIGGER consent_came AFTER INSERT ON consent BEGIN
-    INSERT OR IGNORE INTO consent_untold VALUES (new.entity_type, new.entity);
+    INSERT INTO consent_untold SELECT new.entity_type, new.entity WHERE NOT EXISTS (
+        SELECT 1 FROM consent_untold WHERE entity_type = new.entity_type AND entity = new.entity
+    );
 END;
 CREATE TRIGGER consent_changed AFTER UPDATE OF state ON consent WHEN old.state <> new.state BEGIN
-    INSERT OR IGNORE INTO consent_untold VALUES (new.entity_type, new.entity);
+    INSERT INTO consent_untold SELECT new.entity_type, new.entity WHERE NOT EXISTS (
+        SELECT 1 FROM consent_untold WHERE entity_type = new.entity_type AND entity = new.entity
+    );
 END;
 
 -- What messages say, for search. Filled when somebody searches: up to the message whose number the

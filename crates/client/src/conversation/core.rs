@@ -1,0 +1,255 @@
+//! What all conversations of a client share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use folkmoot_conversation::{
+    CommitFacts, ConsentEntity, Installation, KeyPackageSecrets,
+    judge::{Verdict, judge, needed_states},
+    membership::{InboxStates, NeededState},
+    version::Version,
+};
+use folkmoot_wire::{GroupId, InboxId};
+use futures::future::BoxFuture;
+use tokio::sync::OwnedMutexGuard;
+
+use super::{
+    ConversationError,
+    changes::{Change, Changes},
+    live::Live,
+    slot::{Slot, Slots},
+    state::State,
+};
+use crate::{
+    Error,
+    clock::SharedClock,
+    consent,
+    db::Database,
+    identity::{Directory, InboxState},
+    key_packages::KeyPackages,
+    network::Network,
+    push::PushKeys,
+};
+
+/// What all conversations of a client share.
+pub(crate) struct Core {
+    pub(crate) db: Database,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) me: Installation,
+    pub(crate) clock: SharedClock,
+    pub(crate) directory: Directory,
+    pub(crate) push_keys: PushKeys,
+    pub(crate) slots: Slots,
+    pub(crate) changes: Changes,
+    pub(crate) live: Live,
+    /// Joining takes turns.
+    pub(crate) joining: tokio::sync::Mutex<()>,
+    /// Making DMs takes turns.
+    pub(crate) making: tokio::sync::Mutex<()>,
+    last_ns: AtomicU64,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Core")
+            .field("me", &self.me)
+            .field("network", &self.network.address())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A conversation that nobody else touches meanwhile.
+pub(crate) struct Held {
+    state: OwnedMutexGuard<State>,
+}
+
+impl std::ops::Deref for Held {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl std::ops::DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Whoever is torn away in the middle may leave memory and database apart.
+        self.state.busy = std::thread::panicking();
+    }
+}
+
+impl Slot {
+    /// Waits for our turn.
+    pub(crate) async fn lock(&self) -> Held {
+        let mut state = Arc::clone(&self.state).lock_owned().await;
+        if state.busy {
+            state.unload();
+        }
+        state.busy = true;
+        Held { state }
+    }
+}
+
+impl Core {
+    /// What the conversations of one client share.
+    pub(crate) fn new(
+        db: Database,
+        network: Arc<dyn Network>,
+        me: Installation,
+        clock: SharedClock,
+        directory: Directory,
+        push_keys: PushKeys,
+    ) -> Self {
+        Self {
+            db,
+            network,
+            me,
+            clock,
+            directory,
+            push_keys,
+            slots: Slots::default(),
+            changes: Changes::default(),
+            live: Live::default(),
+            joining: tokio::sync::Mutex::default(),
+            making: tokio::sync::Mutex::default(),
+            last_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Unix time in nanoseconds.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.clock.now_ns()
+    }
+
+    /// The newest sequence ids of inboxes, asked of the network.
+    pub(crate) async fn refresh(
+        &self,
+        inboxes: &[InboxId],
+    ) -> Result<BTreeMap<InboxId, u64>, Error> {
+        let states = self.directory.refresh(inboxes).await?;
+        let states = states.into_iter().flatten();
+        Ok(states
+            .map(|state| (state.inbox_id, state.sequence))
+            .collect())
+    }
+
+    /// The states that rules look at.
+    pub(crate) async fn states(
+        &self,
+        needed: impl IntoIterator<Item = NeededState>,
+    ) -> Result<InboxStates, Error> {
+        self.directory.states(needed).await
+    }
+
+    /// What is known about people; the network is asked about those who are not known at all.
+    pub(crate) async fn people(
+        &self,
+        inboxes: &[InboxId],
+    ) -> Result<BTreeMap<InboxId, InboxState>, Error> {
+        let cached = self.directory.cached(inboxes).await?;
+        let known = cached.iter().flatten();
+        let known: BTreeSet<_> = known.map(|state| state.inbox_id).collect();
+        let strangers = inboxes.iter().filter(|inbox| !known.contains(inbox));
+        let strangers: Vec<_> = strangers.copied().collect();
+        let found = if strangers.is_empty() {
+            Vec::new()
+        } else {
+            self.directory.refresh(&strangers).await?
+        };
+        let all = cached.into_iter().chain(found).flatten();
+        Ok(all.map(|state| (state.inbox_id, state)).collect())
+    }
+
+    /// The secrets of our key package that a welcome names.
+    pub(crate) async fn key_package_secrets(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<KeyPackageSecrets>, Error> {
+        let key = key.to_vec();
+        let secrets = self
+            .db
+            .read(move |db| KeyPackages::secrets(db, &key))
+            .await?;
+        Ok(secrets)
+    }
+
+    /// What is put beside a message for push servers.
+    pub(crate) fn sender_hmac(&self, group: &GroupId, data: &[u8]) -> Bytes {
+        let hmac = self.push_keys.sender_hmac(group, data, self.now_ns());
+        Bytes::copy_from_slice(&hmac)
+    }
+
+    /// Runs `work` on a conversation when it is its turn, to the end even if nobody waits for it.
+    pub(crate) async fn run<T, F>(self: &Arc<Self>, id: &GroupId, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut State, &'a Arc<Self>) -> BoxFuture<'a, Result<T, Error>>
+            + Send
+            + 'static,
+    {
+        let core = Arc::clone(self);
+        let slot = self.slots.get(id);
+        let task = tokio::spawn(async move {
+            let mut state = slot.lock().await;
+            work(&mut state, &core).await
+        });
+        task.await.map_err(|_| ConversationError::Interrupted)?
+    }
+
+    /// The verdict on a commit, after looking up what it depends on.
+    pub(crate) async fn judge(&self, commit: &CommitFacts) -> Result<Verdict, Error> {
+        let mut needed = needed_states(commit);
+        for _ in 0..2 {
+            let states = self.states(needed.iter().copied()).await?;
+            match judge(commit, &states, &Version::OWN) {
+                Verdict::Ask(more) => needed.extend(more),
+                verdict => return Ok(verdict),
+            }
+        }
+        Err(ConversationError::IdentitiesUnknown.into())
+    }
+
+    /// Tells the consent that is recorded for a conversation.
+    pub(crate) async fn tell_consent(&self, id: &GroupId) -> Result<(), Error> {
+        let entity = ConsentEntity::Conversation(id.clone());
+        let consent = self
+            .db
+            .read(move |db| Ok(consent::load(db, &entity)?))
+            .await?;
+        if let Some(consent) = consent {
+            self.changes.tell(Change::Consent(consent));
+        }
+        Ok(())
+    }
+
+    /// A time that no other call gets: Unix time in nanoseconds.
+    pub(crate) fn unique_ns(&self) -> u64 {
+        let now = self.now_ns();
+        let last = self
+            .last_ns
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(now.max(last + 1))
+            })
+            .unwrap_or_else(|last| last);
+        now.max(last + 1)
+    }
+
+    /// A number in [0, 1).
+    pub(crate) fn random_share(&self) -> f64 {
+        rand::random()
+    }
+}

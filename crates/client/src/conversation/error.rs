@@ -1,0 +1,119 @@
+//! Why something could not be done in a conversation.
+
+use folkmoot_conversation::{
+    context::{AttributeTooLong, ContextError},
+    deletion::DeletionError,
+    judge::Refusal,
+    leave::LeaveError,
+    membership::PlanError,
+};
+use folkmoot_wire::{GroupId, InboxId, MessageId};
+
+use super::rows::Trouble;
+
+/// Why something could not be done in a conversation.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConversationError {
+    /// A value is longer than its attribute allows.
+    #[error(transparent)]
+    AttributeTooLong(#[from] AttributeTooLong),
+    /// The group context is not one of XMTP.
+    #[error("the group's context: {0}")]
+    Context(ContextError),
+    /// Others changed the group again and again before our change came through. It stays queued,
+    /// and the next sync tries again.
+    #[error("others changed the group each time before this change came through")]
+    Crowded,
+    /// A message cannot be deleted.
+    #[error(transparent)]
+    Deletion(#[from] DeletionError),
+    /// Only a message's author may change it.
+    #[error("message {0} is somebody else's")]
+    NotAuthor(MessageId),
+    /// It does not work in a DM.
+    #[error("this is not possible in a dm")]
+    Dm,
+    /// A DM needs another person.
+    #[error("a dm with oneself is not possible")]
+    DmWithSelf,
+    /// The MLS engine refuses.
+    #[error("the group's engine: {0}")]
+    Engine(String),
+    /// This installation's history of commits is not the group's.
+    #[error(
+        "this installation has parted from the group at commit {0}; it must be added again before \
+         it can take part"
+    )]
+    Forked(u64),
+    /// The identity logs that a commit refers to could not be fetched.
+    #[error("identity logs that a change depends on could not be fetched")]
+    IdentitiesUnknown,
+    /// We were removed, or know the conversation from an archive only.
+    #[error("this installation is no longer in the conversation")]
+    Inactive,
+    /// The work was cut off, by a fault of this program or its end.
+    #[error("the work was interrupted")]
+    Interrupted,
+    /// We cannot leave.
+    #[error(transparent)]
+    Leave(#[from] LeaveError),
+    /// An expired key package in a commit stops this installation for good (`mls.md` 18).
+    #[error(
+        "this installation cannot follow the group past commit {0}, which adds a key package that \
+         has expired since"
+    )]
+    LockedOut(u64),
+    /// There is no such message here.
+    #[error("message {0} is not known here")]
+    MessageNotFound(MessageId),
+    /// There is no such conversation here.
+    #[error("conversation {0} is not known here")]
+    NotFound(GroupId),
+    /// An inbox that is not a member.
+    #[error("inbox {0} is not a member")]
+    NotMember(InboxId),
+    /// The group asks for a newer program.
+    #[error("the group needs version {0} or newer")]
+    Paused(String),
+    /// Members cannot be changed so.
+    #[error(transparent)]
+    Plan(PlanError),
+    /// The rules of the group do not allow it.
+    #[error("not allowed: {0}")]
+    Refused(Refusal),
+}
+
+impl ConversationError {
+    pub(crate) const fn from_trouble(trouble: Trouble, at: u64) -> Self {
+        match trouble {
+            Trouble::LockedOut => Self::LockedOut(at),
+            Trouble::Forked => Self::Forked(at),
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Crowded | Self::IdentitiesUnknown | Self::Interrupted
+        )
+    }
+
+    /// What a person can do about it, where that is known.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::LockedOut(_) | Self::Forked(_) => {
+                "ask a super admin to add this installation again, or register this inbox on a new \
+                 installation"
+                    .into()
+            }
+            Self::Paused(version) => format!("use a program that understands version {version}"),
+            Self::Crowded => "try again".into(),
+            Self::Leave(LeaveError::SuperAdmin) => "give the role to somebody else first".into(),
+            _ => return None,
+        })
+    }
+}

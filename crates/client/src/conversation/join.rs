@@ -1,0 +1,583 @@
+//! Joining: from welcomes that the network has for this installation into conversations.
+//!
+//! Welcomes are taken in the network's order, one after the other. What is wrong with one is told
+//! and passed over; what can only not be fetched at the moment holds the cursor where it is.
+
+use std::{sync::Arc, time::Duration};
+
+use folkmoot_conversation::{
+    ConsentEntity, ConsentState, Group, KeyPackageSecrets, Leaf, Opened, OpenedWelcome, StagedJoin,
+    WelcomeFacts, WelcomePointer,
+    context::{Attribute, Context, ConversationKind, OneshotMessage},
+    joining::{Admission, Joined, admit, needed_to_join},
+    readd,
+    version::Version,
+    wrapped_to,
+};
+use folkmoot_wire::{
+    COMMIT_ORIGINATOR, GroupId, InstallationKey, VectorClock,
+    proto::xmtp::mls::api::v1::{WelcomeMessage, welcome_message},
+};
+
+use super::{
+    ConversationError,
+    changes::Change,
+    content,
+    core::Core,
+    intent::Wish,
+    rows::{self, Batch, ConversationRow, CursorKind, MembershipState, Overwrite},
+    state::State,
+};
+use crate::{
+    Error, consent,
+    key_packages::KeyPackages,
+    network::{WelcomeContent, WelcomeEnvelope},
+};
+
+/// Welcomes asked for at once.
+const PAGE: usize = 100;
+/// How long an absent target of a pointer is waited for before it is left for later.
+const POINTER_WAITS: [Duration; 3] = [
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+];
+/// When an absent target is looked for again, first: 5 minutes, then 1.5 times as long each time.
+const POINTER_RETRY_NS: u64 = 300 * 1_000_000_000;
+/// At most 2 hours apart.
+const POINTER_LONGEST_NS: u64 = 7200 * 1_000_000_000;
+/// And no longer than 3 days.
+const POINTER_GIVE_UP_NS: u64 = 3 * 24 * 3600 * 1_000_000_000;
+
+/// What became of a welcome.
+enum Outcome {
+    /// A conversation, new or joined anew.
+    Joined(GroupId),
+    /// Nothing to join, and nothing wrong.
+    Passed,
+    /// Of no use, for good.
+    Useless(String),
+}
+
+impl Core {
+    /// Takes all welcomes that the network has. Returns the conversations that are new.
+    pub(crate) async fn sync_welcomes(self: &Arc<Self>) -> Result<Vec<GroupId>, Error> {
+        let mut joined = Vec::new();
+        loop {
+            let me = self.me.key();
+            let after = self
+                .db
+                .read(move |db| Ok(rows::cursor(db, me.as_bytes(), CursorKind::Welcomes)?))
+                .await?;
+            let page = self.network.welcomes(&me, &after, PAGE).await?;
+            let (more, none) = (page.more, page.envelopes.is_empty());
+            joined.extend(self.take_welcomes(page.envelopes).await?);
+            if !more || none {
+                break;
+            }
+        }
+        self.retry_pointers(&mut joined).await?;
+        Ok(joined)
+    }
+
+    /// Takes welcomes, each once.
+    pub(crate) async fn take_welcomes(
+        self: &Arc<Self>,
+        envelopes: Vec<WelcomeEnvelope>,
+    ) -> Result<Vec<GroupId>, Error> {
+        if envelopes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let core = Arc::clone(self);
+        // To the end even if nobody waits for it.
+        let task = tokio::spawn(async move { core.take_in_turn(envelopes).await });
+        task.await.map_err(|_| ConversationError::Interrupted)?
+    }
+
+    async fn take_in_turn(
+        self: &Arc<Self>,
+        envelopes: Vec<WelcomeEnvelope>,
+    ) -> Result<Vec<GroupId>, Error> {
+        let _turn = self.joining.lock().await;
+        let me = self.me.key();
+        let mut seen = self
+            .db
+            .read(move |db| Ok(rows::cursor(db, me.as_bytes(), CursorKind::Welcomes)?))
+            .await?;
+        let mut joined = Vec::new();
+        let mut some = false;
+        for envelope in envelopes {
+            if envelope.sequence <= seen.last_seen(envelope.originator) {
+                continue;
+            }
+            some = true;
+            let place = (envelope.originator, envelope.sequence);
+            match self.take_welcome(&envelope).await? {
+                Outcome::Joined(id) => joined.push(id),
+                Outcome::Passed => self.pass_welcome(place).await?,
+                Outcome::Useless(cause) => {
+                    tracing::warn!(
+                        welcome = envelope.sequence,
+                        cause,
+                        "a welcome is passed over"
+                    );
+                    self.pass_welcome(place).await?;
+                }
+            }
+            seen.advance(envelope.originator, envelope.sequence);
+        }
+        if some {
+            let now_ns = self.now_ns();
+            self.db
+                .write(move |db| KeyPackages::renew_soon(db, now_ns))
+                .await?;
+        }
+        Ok(joined)
+    }
+
+    async fn pass_welcome(&self, place: (u32, u64)) -> Result<(), Error> {
+        let me = self.me.key();
+        self.db
+            .write(move |db| {
+                let (originator, sequence) = place;
+                let kind = CursorKind::Welcomes;
+                rows::advance_cursor(db, me.as_bytes(), kind, originator, sequence)?;
+                Ok(())
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// One welcome. An error means that it can be taken later.
+    async fn take_welcome(self: &Arc<Self>, envelope: &WelcomeEnvelope) -> Result<Outcome, Error> {
+        let message = incoming(envelope);
+        let key = wrapped_to(&message).unwrap_or_default().to_vec();
+        let Some(secrets) = self.key_package_secrets(&key).await? else {
+            return Ok(Outcome::Useless("it is sealed to an unknown key".into()));
+        };
+        let opened = match Opened::open(&message, &secrets) {
+            Ok(opened) => opened,
+            Err(cause) => return Ok(Outcome::Useless(cause.to_string())),
+        };
+        let welcome = match opened {
+            Opened::Welcome(welcome) => welcome,
+            Opened::Pointer(pointer) => match self.follow(&pointer).await? {
+                Some(Ok(welcome)) => welcome,
+                Some(Err(cause)) => return Ok(Outcome::Useless(cause)),
+                None => {
+                    self.keep_pointer(envelope, &key).await?;
+                    return Ok(Outcome::Passed);
+                }
+            },
+        };
+        self.join(envelope, &welcome, &secrets).await
+    }
+
+    /// What a pointer points to; `None` while it is not there.
+    async fn follow(
+        &self,
+        pointer: &WelcomePointer,
+    ) -> Result<Option<Result<OpenedWelcome, String>>, Error> {
+        for wait in [Duration::ZERO].into_iter().chain(POINTER_WAITS) {
+            tokio::time::sleep(wait).await;
+            let destination = pointer.destination();
+            let page = self
+                .network
+                .welcomes(&destination, &VectorClock::new(), 1)
+                .await?;
+            if let Some(target) = page.envelopes.into_iter().next() {
+                let opened = pointer.open(&incoming(&target));
+                return Ok(Some(opened.map_err(|cause| cause.to_string())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leaves a pointer whose target is absent for later.
+    async fn keep_pointer(&self, envelope: &WelcomeEnvelope, key: &[u8]) -> Result<(), Error> {
+        let WelcomeContent::Pointer { data, .. } = envelope.welcome.content.clone() else {
+            return Ok(());
+        };
+        let now_ns = self.now_ns();
+        let pending = rows::PendingPointer {
+            welcome_id: envelope.sequence,
+            originator: envelope.originator,
+            created_ns: envelope.created_ns,
+            key: key.to_vec(),
+            pointer: data.to_vec(),
+            attempts: 0,
+            retry_ns: now_ns + POINTER_RETRY_NS,
+            give_up_ns: now_ns + POINTER_GIVE_UP_NS,
+        };
+        self.db.write(move |db| Ok(pending.write(db)?)).await?;
+        Ok(())
+    }
+
+    /// Looks again for targets of pointers that were absent.
+    async fn retry_pointers(self: &Arc<Self>, joined: &mut Vec<GroupId>) -> Result<(), Error> {
+        let now_ns = self.now_ns();
+        let due = self
+            .db
+            .read(move |db| Ok(rows::PendingPointer::due(db, now_ns)?))
+            .await?;
+        for mut pending in due {
+            let envelope = pending.envelope(self.me.key());
+            let found = match self.key_package_secrets(&pending.key).await? {
+                None => None,
+                Some(secrets) => match Opened::open(&incoming(&envelope), &secrets) {
+                    Ok(Opened::Pointer(pointer)) => match self.follow(&pointer).await? {
+                        Some(Ok(welcome)) => {
+                            let _turn = self.joining.lock().await;
+                            let outcome = self.join(&envelope, &welcome, &secrets).await?;
+                            if let Outcome::Joined(id) = outcome {
+                                joined.push(id);
+                            }
+                            None
+                        }
+                        Some(Err(_)) => None,
+                        None => Some(()),
+                    },
+                    _ => None,
+                },
+            };
+            pending.attempts += 1;
+            let waits = (0..pending.attempts.min(20)).fold(POINTER_RETRY_NS, |wait, _| {
+                (wait + wait / 2).min(POINTER_LONGEST_NS)
+            });
+            pending.retry_ns = now_ns + waits;
+            let keep = found.is_some() && now_ns < pending.give_up_ns && pending.attempts < 100;
+            self.db
+                .write(move |db| {
+                    if keep {
+                        pending.write(db)?;
+                    } else {
+                        pending.delete(db)?;
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// From an opened welcome into the conversation.
+    async fn join(
+        self: &Arc<Self>,
+        envelope: &WelcomeEnvelope,
+        welcome: &OpenedWelcome,
+        secrets: &KeyPackageSecrets,
+    ) -> Result<Outcome, Error> {
+        let staged = match StagedJoin::stage(welcome, secrets) {
+            Ok(staged) => staged,
+            Err(cause) => return Ok(Outcome::Useless(cause.to_string())),
+        };
+        let facts = staged.facts().clone();
+        let joined = match self.admit(&facts).await? {
+            Admission::Join(joined) => joined,
+            Admission::Oneshot { sender, message } => {
+                if let Some(message) = message {
+                    self.take_oneshot(sender, message).await?;
+                }
+                return Ok(Outcome::Passed);
+            }
+            Admission::Refuse(refusal) => return Ok(Outcome::Useless(refusal.to_string())),
+            Admission::Ask(_) => return Err(ConversationError::IdentitiesUnknown.into()),
+        };
+        let me = self.me.inbox_id();
+        if joined.kind == ConversationKind::Sync && joined.added_by.inbox_id != me {
+            return Ok(Outcome::Useless("a sync group of somebody else".into()));
+        }
+        let slot = self.slots.get(&facts.group_id);
+        let mut state = slot.lock().await;
+        let id = facts.group_id.clone();
+        let old = self
+            .db
+            .read(move |db| Ok(rows::conversation(db, &id)?))
+            .await?;
+        if let Some(old) = &old
+            && old.active
+            && old.trouble.is_none()
+            && old.epoch >= facts.epoch
+        {
+            return Ok(Outcome::Passed);
+        }
+        let group = match staged.finish() {
+            Ok(group) => group,
+            Err(cause) => return Ok(Outcome::Useless(cause.to_string())),
+        };
+        let id = facts.group_id.clone();
+        let joining = Joining {
+            envelope,
+            facts,
+            joined,
+            message_cursor: welcome.message_cursor(),
+            group,
+            old,
+        };
+        state.enter(self, joining).await?;
+        drop(state);
+        self.changes.tell(Change::ConversationAdded(id.clone()));
+        let cursor = id.clone();
+        let cursor = self
+            .db
+            .read(move |db| Ok(rows::cursor(db, cursor.as_bytes(), CursorKind::Group)?))
+            .await?;
+        self.live.remove(&id);
+        self.live.add(&id, cursor);
+        Ok(Outcome::Joined(id))
+    }
+
+    /// The verdict on a welcome, after looking up what it depends on.
+    async fn admit(&self, facts: &WelcomeFacts) -> Result<Admission, Error> {
+        let mut needed = needed_to_join(facts);
+        for _ in 0..2 {
+            let states = self.states(needed.iter().copied()).await?;
+            match admit(facts, self.me.inbox_id(), &states, &Version::OWN) {
+                Admission::Ask(more) => needed.extend(more),
+                admission => return Ok(admission),
+            }
+        }
+        Err(ConversationError::IdentitiesUnknown.into())
+    }
+
+    /// Somebody lost the state of a group and asks to be added again: super admins do that.
+    async fn take_oneshot(
+        self: &Arc<Self>,
+        sender: Leaf,
+        message: OneshotMessage,
+    ) -> Result<(), Error> {
+        let OneshotMessage::Readd(request) = message else {
+            return Ok(());
+        };
+        let Some(id) = request.group_id() else {
+            return Ok(());
+        };
+        let wanted = id.clone();
+        let (row, consent) = self
+            .db
+            .read(move |db| {
+                let entity = ConsentEntity::Conversation(wanted.clone());
+                Ok((
+                    rows::conversation(db, &wanted)?,
+                    consent::load(db, &entity)?,
+                ))
+            })
+            .await?;
+        let allowed = consent.is_some_and(|one| one.state == ConsentState::Allowed);
+        let Some(row) = row.filter(|row| row.active && allowed) else {
+            return Ok(());
+        };
+        let context = Context::read(&row.context);
+        let me = self.me.inbox_id();
+        let can_answer = context.is_ok_and(|context| readd::can_answer(&context, me));
+        if can_answer && sender.installation != self.me.key() {
+            let core = Arc::clone(self);
+            let requester = sender.installation;
+            tokio::spawn(async move {
+                let work = core.run(&id, move |state, core| {
+                    Box::pin(state.answer_readd(core, requester))
+                });
+                if let Err(cause) = work.await {
+                    tracing::warn!(%cause, "an installation that asked for it was not added again");
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A conversation that is about to be entered.
+struct Joining<'a> {
+    envelope: &'a WelcomeEnvelope,
+    facts: WelcomeFacts,
+    joined: Joined,
+    message_cursor: u64,
+    group: Group,
+    old: Option<ConversationRow>,
+}
+
+impl State {
+    /// Stores a group that a welcome led into, with its cursors, consent and entry.
+    async fn enter(&mut self, core: &Arc<Core>, joining: Joining<'_>) -> Result<(), Error> {
+        let Joining {
+            envelope,
+            facts,
+            joined,
+            message_cursor,
+            mut group,
+            old,
+        } = joining;
+        let now_ns = core.now_ns();
+        let me = core.me.inbox_id();
+        let sender = joined.added_by;
+        let metadata = facts.context.metadata();
+        let metadata = metadata.map_err(ConversationError::Context)?;
+        let left = old
+            .as_ref()
+            .is_some_and(|old| old.membership == MembershipState::PendingRemove);
+        let own = joined.is_own;
+        let visible = joined.kind.is_visible();
+        let row = ConversationRow {
+            id: self.id.clone(),
+            kind: joined.kind,
+            dm_id: joined.dm_id.map(|dm_id| dm_id.as_str().to_owned()),
+            creator: metadata.creator.parse().unwrap_or(sender.inbox_id),
+            added_by: sender.inbox_id,
+            created_ns: old
+                .as_ref()
+                .map_or(envelope.created_ns, |old| old.created_ns),
+            membership: if own || !visible || sender.inbox_id == me {
+                MembershipState::Allowed
+            } else {
+                MembershipState::Pending
+            },
+            active: true,
+            epoch: group.epoch(),
+            rotated_ns: 0,
+            checked_ns: 0,
+            last_message_ns: old.as_ref().and_then(|old| old.last_message_ns),
+            context: group.context(),
+            paused_for: joined.paused_for.map(|version| version.to_string()),
+            trouble: None,
+            welcome_id: Some(envelope.sequence),
+        };
+        let mut batch = Batch {
+            now_ns,
+            reset_mls: true,
+            ..Batch::default()
+        };
+        let changes = group.take_changes().into_iter();
+        batch
+            .mls
+            .extend(changes.map(|change| (change.key, change.value)));
+        batch.cursor.advance(COMMIT_ORIGINATOR, message_cursor);
+        if visible && !facts.members.iter().all(|leaf| leaf.inbox_id == me) {
+            let entry = content::joined(&self.id, sender, me, envelope.created_ns, now_ns);
+            batch.messages.push(entry);
+        }
+        let authenticator = group.epoch_authenticator();
+        batch.commits.push(rows::CommitLogRow {
+            sequence: 0,
+            last_authenticator: Vec::new(),
+            result: 1,
+            epoch: group.epoch(),
+            authenticator,
+            sender: Some(sender.inbox_id),
+            cause: "Welcome".to_owned(),
+        });
+        batch.consent = if !visible {
+            None
+        } else if own {
+            Some((ConsentState::Allowed, Overwrite::Keep))
+        } else if left {
+            Some((ConsentState::Unknown, Overwrite::Replace))
+        } else {
+            self.consent_of_copies(core, row.dm_id.as_deref()).await?
+        };
+        batch.row = Some(row);
+        let id = self.id.clone();
+        let installation = core.me.key();
+        let (originator, sequence) = (envelope.originator, envelope.sequence);
+        self.unload();
+        let written = core
+            .db
+            .write(move |db| {
+                let kind = CursorKind::Welcomes;
+                rows::advance_cursor(db, installation.as_bytes(), kind, originator, sequence)?;
+                rows::forget_intents(db, &id)?;
+                rows::reset_pending_removal(db, &id)?;
+                Ok(batch.write(db, &id)?)
+            })
+            .await?;
+        core.changes.tell_written(&written);
+        if written.consent {
+            core.tell_consent(&self.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Another copy of a DM that we know takes the consent of the oldest record among the copies.
+    async fn consent_of_copies(
+        &self,
+        core: &Core,
+        dm_id: Option<&str>,
+    ) -> Result<Option<(ConsentState, Overwrite)>, Error> {
+        let Some(dm_id) = dm_id.map(str::to_owned) else {
+            return Ok(None);
+        };
+        let oldest = core
+            .db
+            .read(move |db| {
+                let mut consents = Vec::new();
+                for copy in rows::dm_copies(db, &dm_id)? {
+                    consents.extend(consent::load(db, &ConsentEntity::Conversation(copy.id))?);
+                }
+                Ok(consents
+                    .into_iter()
+                    .min_by_key(|consent| consent.consented_at_ns))
+            })
+            .await?;
+        Ok(oldest.map(|consent| (consent.state, Overwrite::Keep)))
+    }
+}
+
+/// A welcome as the engine reads it.
+fn incoming(envelope: &WelcomeEnvelope) -> WelcomeMessage {
+    let installation_key = envelope.welcome.destination.as_bytes().to_vec();
+    let version = match envelope.welcome.content.clone() {
+        WelcomeContent::Welcome {
+            data,
+            hpke_public_key,
+            wrapper_algorithm,
+            metadata,
+        } => welcome_message::Version::V1(welcome_message::V1 {
+            id: envelope.sequence,
+            created_ns: envelope.created_ns,
+            installation_key: installation_key.into(),
+            data: data.into(),
+            hpke_public_key: hpke_public_key.into(),
+            wrapper_algorithm,
+            welcome_metadata: metadata.into(),
+        }),
+        WelcomeContent::Pointer {
+            data,
+            hpke_public_key,
+            wrapper_algorithm,
+        } => welcome_message::Version::WelcomePointer(welcome_message::WelcomePointer {
+            id: envelope.sequence,
+            created_ns: envelope.created_ns,
+            installation_key: installation_key.into(),
+            welcome_pointer: data.into(),
+            hpke_public_key: hpke_public_key.into(),
+            wrapper_algorithm,
+        }),
+    };
+    WelcomeMessage {
+        version: Some(version),
+    }
+}
+
+impl State {
+    /// Removes an installation that lost its state and adds it again, after making sure that
+    /// everybody understands such a commit.
+    async fn answer_readd(
+        &mut self,
+        core: &Arc<Core>,
+        requester: InstallationKey,
+    ) -> Result<(), Error> {
+        let loaded = self.load(core).await?;
+        if !readd::is_acceptable(true, &loaded.members(), requester) {
+            return Ok(());
+        }
+        let context = loaded.context()?;
+        let version = readd::version_to_set_first(&context);
+        if let Some(version) =
+            version.map_err(|cause| ConversationError::Engine(cause.to_string()))?
+        {
+            let key = Attribute::MinimumVersion.key().to_owned();
+            let raise = Wish::Metadata([(key, Some(version.to_string()))].into());
+            self.commit(core, raise).await?;
+        }
+        self.commit(core, Wish::Readd(vec![requester])).await
+    }
+}

@@ -1,0 +1,540 @@
+//! Sending: messages and commits, from what is wanted to what the node has.
+//!
+//! What is sent is stored first, in one transaction with the keys it used up, and only then
+//! handed to the node; the same bytes again are no second message. Messages go many at a time. A
+//! commit waits until the node shows it in its place in the log: only then is it merged. One that
+//! came too late is made anew.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use folkmoot_conversation::{ConsentState, leave};
+use folkmoot_wire::{COMMIT_ORIGINATOR, MessageId, VectorClock};
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use super::{
+    ConversationError,
+    core::Core,
+    intent::{Intent, IntentState, Wish},
+    rows::{Batch, Delivered, IntentChange, MembershipState, MessageRow, Overwrite},
+    slot::Slot,
+    state::{Loaded, State},
+};
+use crate::{Error, network::OutgoingMessage};
+
+/// A message on its way to the front of the queue.
+#[derive(Debug)]
+pub(crate) struct QueuedSend {
+    /// The `PlaintextEnvelope`.
+    pub(crate) envelope: Vec<u8>,
+    pub(crate) message: MessageRow,
+    pub(crate) should_push: bool,
+    pub(crate) reply: oneshot::Sender<Result<MessageId, Error>>,
+}
+
+/// How often a commit is made anew because others came first.
+const RACES: u32 = 12;
+/// How often something that cannot be made is tried.
+const ATTEMPTS: u32 = 3;
+/// The first pause after a lost race; it grows threefold, up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How old our knowledge of the members' installations may be when we send: 5 s.
+const FRESH_NS: u64 = 5_000_000_000;
+/// How old our leaf may be when we send: 30 days.
+const ROTATION_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
+
+impl Core {
+    /// Sends everything that is queued at `slot`, as one batch.
+    pub(crate) async fn send_queued(self: &Arc<Self>, slot: &Slot) {
+        let mut state = slot.lock().await;
+        let queued = std::mem::take(&mut *slot.sends.lock());
+        if queued.is_empty() {
+            return;
+        }
+        let (replies, sends): (Vec<_>, Vec<_>) = queued
+            .into_iter()
+            .map(|one| {
+                let id = one.message.id;
+                (
+                    (one.reply, id),
+                    (one.envelope, one.message, one.should_push),
+                )
+            })
+            .unzip();
+        match state.send_all(self, sends).await {
+            Ok(()) => {
+                for (reply, id) in replies {
+                    // Whoever asked may be gone.
+                    let _ = reply.send(Ok(id));
+                }
+            }
+            Err(cause) => {
+                let cause = Arc::new(cause);
+                for (reply, _) in replies {
+                    let _ = reply.send(Err(Error::Shared(Arc::clone(&cause))));
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    /// Stores messages, seals them and hands them to the node in one go.
+    async fn send_all(
+        &mut self,
+        core: &Arc<Core>,
+        sends: Vec<(Vec<u8>, MessageRow, bool)>,
+    ) -> Result<(), Error> {
+        self.ready_to_send(core).await?;
+        self.publish_messages(core, Resend::No).await?;
+        let loaded = self.load(core).await?;
+        let mut batch = loaded.batch(core);
+        batch.consent = Some((ConsentState::Allowed, Overwrite::Replace));
+        let mut outgoing = Vec::with_capacity(sends.len());
+        let mut ids = Vec::with_capacity(sends.len());
+        for (envelope, message, should_push) in sends {
+            let mut intent = Intent::new(Wish::Send(envelope));
+            intent.message_id = Some(message.id);
+            intent.should_push = should_push;
+            match loaded.seal(core, &mut intent) {
+                Ok(sealed) => outgoing.push(sealed),
+                Err(cause) => {
+                    loaded.group_mut().rollback();
+                    return Err(cause);
+                }
+            }
+            ids.push(message.id);
+            batch.messages.push(message);
+            batch.intents.push(IntentChange::Insert(Box::new(intent)));
+        }
+        loaded.keep_keys(&mut batch);
+        self.write(core, batch).await?;
+        core.network.publish_group_messages(outgoing).await?;
+        self.published(core, ids).await
+    }
+
+    /// Stores a message that a later [`State::publish`] sends.
+    pub(crate) async fn store_unsent(
+        &mut self,
+        core: &Arc<Core>,
+        envelope: Vec<u8>,
+        message: MessageRow,
+        should_push: bool,
+    ) -> Result<(), Error> {
+        let loaded = self.load(core).await?;
+        loaded.can_send()?;
+        let mut intent = Intent::new(Wish::Send(envelope));
+        intent.message_id = Some(message.id);
+        intent.should_push = should_push;
+        let mut batch = loaded.batch(core);
+        batch.consent = Some((ConsentState::Allowed, Overwrite::Replace));
+        batch.messages.push(message);
+        batch.intents.push(IntentChange::Insert(Box::new(intent)));
+        self.write(core, batch).await?;
+        Ok(())
+    }
+
+    /// Marks messages that the node has taken.
+    async fn published(&mut self, core: &Core, ids: Vec<MessageId>) -> Result<(), Error> {
+        let now_ns = core.now_ns();
+        let loaded = self.load(core).await?;
+        let mut batch = loaded.batch(core);
+        let expire_ns = loaded.expiry(now_ns, now_ns);
+        batch.delivered = ids
+            .into_iter()
+            .map(|id| Delivered {
+                id,
+                created_ns: None,
+                place: None,
+                expire_ns,
+            })
+            .collect();
+        self.write(core, batch).await?;
+        Ok(())
+    }
+
+    /// Brings the conversation into a state in which others can read what we say: every
+    /// installation of every member is in the group, our leaf is not old, and we are not far
+    /// behind.
+    pub(crate) async fn ready_to_send(&mut self, core: &Arc<Core>) -> Result<(), Error> {
+        let now_ns = core.now_ns();
+        let loaded = self.load(core).await?;
+        loaded.can_send()?;
+        if now_ns.saturating_sub(loaded.row.checked_ns) > FRESH_NS {
+            if !core.live.follows(&self.id) || self.behind {
+                self.receive(core).await?;
+                self.load(core).await?.can_send()?;
+            }
+            self.refresh_members(core).await?;
+        }
+        let loaded = self.load(core).await?;
+        if now_ns.saturating_sub(loaded.row.rotated_ns) > ROTATION_NS {
+            self.commit(core, Wish::KeyUpdate).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds installations that members have got, and removes those they have lost.
+    pub(crate) async fn refresh_members(&mut self, core: &Arc<Core>) -> Result<(), Error> {
+        let now_ns = core.now_ns();
+        let loaded = self.load(core).await?;
+        let membership = loaded.context()?.membership;
+        let inboxes: Vec<_> = membership.inbox_ids().collect();
+        let newest = core.refresh(&inboxes).await?;
+        let stale = membership
+            .members
+            .iter()
+            .any(|(inbox, sequence)| newest.get(inbox).is_some_and(|newest| newest > sequence));
+        if stale {
+            let nobody = Wish::Membership {
+                add: Vec::new(),
+                remove: Vec::new(),
+            };
+            self.commit(core, nobody).await?;
+        }
+        let loaded = self.load(core).await?;
+        loaded.row.checked_ns = now_ns;
+        let mut batch = loaded.batch(core);
+        batch.row = Some(loaded.row.clone());
+        self.write_quietly(core, batch).await
+    }
+
+    /// Publishes what waits, reads the log, sends welcomes.
+    pub(crate) async fn sync(&mut self, core: &Arc<Core>) -> Result<usize, Error> {
+        let loaded = self.load(core).await?;
+        if !loaded.follows() {
+            return Ok(0);
+        }
+        let count = self.receive(core).await?;
+        if self.has_work() {
+            self.publish(core).await?;
+            self.receive(core).await?;
+            self.send_welcomes(core).await?;
+        }
+        self.finish_own_work(core).await?;
+        Ok(count)
+    }
+
+    /// Whether something was asked for and is not done.
+    fn has_work(&self) -> bool {
+        self.loaded
+            .as_ref()
+            .is_some_and(|loaded| loaded.follows() && !loaded.intents.is_empty())
+    }
+
+    /// Publishes what waits: messages, and one commit at most.
+    pub(crate) async fn publish(&mut self, core: &Arc<Core>) -> Result<(), Error> {
+        self.publish_messages(core, Resend::Yes).await?;
+        self.publish_commit(core).await
+    }
+
+    /// Seals and sends the messages that wait, and sends again what may not have arrived.
+    pub(crate) async fn publish_messages(
+        &mut self,
+        core: &Arc<Core>,
+        resend: Resend,
+    ) -> Result<(), Error> {
+        let loaded = self.load(core).await?;
+        if !loaded.follows() {
+            return Ok(());
+        }
+        let mut batch = loaded.batch(core);
+        let mut outgoing = Vec::new();
+        let mut ids = Vec::new();
+        for mut intent in loaded.intents.values().cloned().collect::<Vec<_>>() {
+            if intent.is_commit() {
+                continue;
+            }
+            match (intent.state, intent.payload.clone()) {
+                (IntentState::ToPublish, _) => {
+                    match loaded.seal(core, &mut intent) {
+                        Ok(sealed) => outgoing.push(sealed),
+                        Err(cause) => {
+                            loaded.group_mut().rollback();
+                            return Err(cause);
+                        }
+                    }
+                    ids.extend(intent.message_id);
+                    batch.intents.push(IntentChange::Update(Box::new(intent)));
+                }
+                // Stored but perhaps never sent. The node knows these bytes if they were.
+                (IntentState::Published, Some(payload)) if resend == Resend::Yes => {
+                    outgoing.push(loaded.outgoing(core, payload.into(), intent.should_push));
+                    ids.extend(intent.message_id);
+                }
+                _ => {}
+            }
+        }
+        if outgoing.is_empty() {
+            return Ok(());
+        }
+        loaded.keep_keys(&mut batch);
+        self.write(core, batch).await?;
+        core.network.publish_group_messages(outgoing).await?;
+        self.published(core, ids).await
+    }
+
+    /// Makes and sends the first commit that waits, unless one is under way.
+    async fn publish_commit(&mut self, core: &Arc<Core>) -> Result<(), Error> {
+        let loaded = self.load(core).await?;
+        if !loaded.follows() {
+            return Ok(());
+        }
+        let commits = loaded.intents.values().filter(|one| one.is_commit());
+        let waiting: Vec<_> = commits
+            .filter(|one| one.state != IntentState::Committed)
+            .cloned()
+            .collect();
+        let under_way = waiting
+            .iter()
+            .find(|one| one.state == IntentState::Published);
+        if let Some(intent) = under_way {
+            if intent.epoch != Some(loaded.row.epoch) {
+                // The epoch for which it was made is over, and it was not in the log.
+                let mut intent = intent.clone();
+                intent.rebuild();
+                let mut batch = loaded.batch(core);
+                loaded.change(&mut batch, intent);
+                self.write(core, batch).await?;
+            } else if let Some(payload) = intent.payload.clone() {
+                let id = intent.id;
+                let message = loaded.outgoing(core, payload.into(), false);
+                if self.acknowledged.contains(&id) {
+                    return Ok(());
+                }
+                core.network.publish_group_messages(vec![message]).await?;
+                self.acknowledged.push(id);
+                return Ok(());
+            } else {
+                return Ok(());
+            }
+        }
+        let loaded = self.load(core).await?;
+        let next = loaded
+            .intents
+            .values()
+            .find(|one| one.is_commit() && one.state == IntentState::ToPublish);
+        let Some(mut intent) = next.cloned() else {
+            return Ok(());
+        };
+        match loaded.build(core, &intent.wish).await {
+            Ok(None) => {
+                let mut batch = loaded.batch(core);
+                loaded.done(&mut batch, intent.id);
+                self.write(core, batch).await?;
+                Ok(())
+            }
+            Ok(Some(built)) => {
+                let payload = built.message;
+                intent.state = IntentState::Published;
+                intent.payload_hash = Some(Sha256::digest(&payload).into());
+                intent.payload = Some(payload.clone());
+                intent.epoch = Some(loaded.row.epoch);
+                intent.staged = Some(built.staged);
+                intent.welcome = built.welcome;
+                let id = intent.id;
+                let mut batch = loaded.batch(core);
+                batch.intents.push(IntentChange::Update(Box::new(intent)));
+                loaded.row.rotated_ns = core.now_ns();
+                batch.row = Some(loaded.row.clone());
+                // Making it used up a key.
+                loaded.keep_keys(&mut batch);
+                let message = loaded.outgoing(core, payload.into(), false);
+                self.write_quietly(core, batch).await?;
+                core.network.publish_group_messages(vec![message]).await?;
+                self.acknowledged.push(id);
+                Ok(())
+            }
+            Err(cause) => {
+                loaded.group_mut().rollback();
+                intent.attempts += 1;
+                if cause.is_retryable() && intent.attempts < ATTEMPTS {
+                    let mut batch = loaded.batch(core);
+                    loaded.change(&mut batch, intent);
+                    self.write(core, batch).await?;
+                    return Err(cause);
+                }
+                intent.state = IntentState::Failed;
+                let id = intent.id;
+                let mut batch = loaded.batch(core);
+                loaded.change(&mut batch, intent);
+                self.write(core, batch).await?;
+                self.failures.insert(id, cause);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a commit of `wish` and sees it through: until the node shows it, and its welcomes
+    /// are sent. On a network error it stays wished for, and the next sync goes on with it.
+    pub(crate) async fn commit(&mut self, core: &Arc<Core>, wish: Wish) -> Result<(), Error> {
+        let loaded = self.load(core).await?;
+        loaded.can_send()?;
+        let mut batch = loaded.batch(core);
+        batch
+            .intents
+            .push(IntentChange::Insert(Box::new(Intent::new(wish))));
+        let written = self.write(core, batch).await?;
+        let id = *written.intents.first().expect("one intent was inserted");
+        let mut pause = PAUSE;
+        for round in 0..RACES {
+            if round > 0 {
+                tokio::time::sleep(pause.mul_f64(0.5 + core.random_share())).await;
+                pause = (pause * 3).min(LONGEST_PAUSE);
+            }
+            self.publish_commit(core).await?;
+            if let Some(failure) = self.failures.remove(&id) {
+                return Err(failure);
+            }
+            if self.is_done(id) {
+                return Ok(());
+            }
+            self.receive(core).await?;
+            self.send_welcomes(core).await?;
+            if self.is_done(id) {
+                return match self.failures.remove(&id) {
+                    Some(failure) => Err(failure),
+                    None => self.load(core).await?.can_send(),
+                };
+            }
+            self.load(core).await?.can_send()?;
+        }
+        // It stays wished for.
+        Err(ConversationError::Crowded.into())
+    }
+
+    /// Removes those who asked to leave, if that is for us to do, and goes on with what waits.
+    pub(crate) async fn finish_own_work(&mut self, core: &Arc<Core>) -> Result<(), Error> {
+        let me = core.me.inbox_id();
+        let loaded = self.load(core).await?;
+        if !loaded.follows() || loaded.row.paused_for.is_some() {
+            return Ok(());
+        }
+        if !loaded.leaving.is_empty() {
+            let context = loaded.context()?;
+            let due = leave::due_removals(&context, &loaded.leaving, me);
+            if !due.is_empty() {
+                let wish = Wish::Membership {
+                    add: Vec::new(),
+                    remove: due.into_iter().collect(),
+                };
+                self.commit(core, wish).await?;
+            }
+        }
+        if self.has_work() {
+            self.send_welcomes(core).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that we asked to leave.
+    pub(crate) async fn note_leaving(&mut self, core: &Arc<Core>) -> Result<(), Error> {
+        let loaded = self.load(core).await?;
+        loaded.row.membership = MembershipState::PendingRemove;
+        let mut batch = loaded.batch(core);
+        batch.row = Some(loaded.row.clone());
+        batch.leaving.push(core.me.inbox_id());
+        loaded.leaving.insert(core.me.inbox_id());
+        self.write(core, batch).await?;
+        Ok(())
+    }
+
+    fn is_done(&self, intent: i64) -> bool {
+        let intents = self.loaded.as_ref().map(|loaded| &loaded.intents);
+        intents.is_some_and(|intents| !intents.contains_key(&intent))
+    }
+
+    /// Writes without telling that the conversation changed.
+    pub(crate) async fn write_quietly(&mut self, core: &Core, batch: Batch) -> Result<(), Error> {
+        let id = self.id.clone();
+        let result = core
+            .db
+            .write(move |db| Ok((batch.write(db, &id)?, batch)))
+            .await;
+        match result {
+            Ok((written, batch)) => {
+                if let Some(loaded) = &mut self.loaded {
+                    loaded.settle(&batch, &written);
+                }
+                Ok(())
+            }
+            Err(cause) => {
+                self.unload();
+                Err(cause.into())
+            }
+        }
+    }
+}
+
+impl Loaded {
+    pub(crate) fn batch(&self, core: &Core) -> Batch {
+        Batch {
+            now_ns: core.now_ns(),
+            ..Batch::default()
+        }
+    }
+
+    /// Whether something may be sent here now, or why not.
+    pub(crate) fn can_send(&self) -> Result<(), Error> {
+        if let Some((trouble, at)) = self.row.trouble {
+            return Err(ConversationError::from_trouble(trouble, at).into());
+        }
+        if self.group.is_none() || !self.row.active {
+            return Err(ConversationError::Inactive.into());
+        }
+        match &self.row.paused_for {
+            Some(version) => Err(ConversationError::Paused(version.clone()).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Seals the message of an intent and notes on it what was sent.
+    fn seal(&mut self, core: &Core, intent: &mut Intent) -> Result<OutgoingMessage, Error> {
+        let Wish::Send(envelope) = &intent.wish else {
+            unreachable!("only messages are sealed");
+        };
+        let epoch = self.row.epoch;
+        let group = self.group_mut();
+        let data = group
+            .seal(&core.me, envelope, &mut rand::rng())
+            .map_err(|cause| ConversationError::Engine(cause.to_string()))?;
+        intent.state = IntentState::Published;
+        intent.payload_hash = Some(Sha256::digest(&data).into());
+        intent.payload = Some(data.clone());
+        intent.epoch = Some(epoch);
+        Ok(self.outgoing(core, data.into(), intent.should_push))
+    }
+
+    /// A sealed message as the node wants it.
+    fn outgoing(&self, core: &Core, data: Bytes, should_push: bool) -> OutgoingMessage {
+        let mut depends_on = VectorClock::new();
+        let commit = self.cursor.last_seen(COMMIT_ORIGINATOR);
+        if commit > 0 {
+            depends_on.advance(COMMIT_ORIGINATOR, commit);
+        }
+        OutgoingMessage {
+            group_id: self.row.id.clone(),
+            sender_hmac: core.sender_hmac(&self.row.id, &data),
+            data,
+            should_push,
+            depends_on,
+        }
+    }
+}
+
+/// Whether what was sent, and is not in the log, is sent again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Resend {
+    /// The log was just read to its end.
+    Yes,
+    No,
+}
+
+/// A commit that is ready to be stored and sent.
+pub(crate) struct Built {
+    pub(crate) message: Vec<u8>,
+    pub(crate) staged: Vec<u8>,
+    pub(crate) welcome: Option<Vec<u8>>,
+}

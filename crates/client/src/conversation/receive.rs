@@ -1,0 +1,460 @@
+//! Reading a conversation's log, strictly in its order, each envelope once.
+//!
+//! A page of envelopes is worked through in memory and then written in one transaction: keys,
+//! cursor, messages, and what became of our own intents. Commits are judged before they are
+//! merged; the identity updates they refer to are fetched first.
+
+use bytes::Bytes;
+use folkmoot_conversation::{
+    CommitFacts, ContentType, Group, GroupMessageHeader, Incoming, ProcessError, StagedCommit,
+    judge::{CommitSummary, Verdict},
+    version::Version,
+};
+use folkmoot_wire::{GroupId, InboxId};
+use sha2::{Digest, Sha256};
+
+use super::{
+    ConversationError,
+    content::{self, Arrival},
+    core::Core,
+    intent::{IntentState, Wish},
+    rows::{Batch, CommitLogRow, Delivered, IntentChange, MembershipState, Trouble},
+    state::{Loaded, State},
+};
+use crate::{Error, network::GroupEnvelope};
+
+/// Envelopes in a page of a v3 node.
+const PAGE: usize = 100;
+/// Past epochs whose messages can be read.
+const PAST_EPOCHS: u64 = 3;
+
+/// How to go on after an envelope.
+enum Step {
+    Next,
+    /// What follows cannot be read (yet).
+    Stop,
+}
+
+impl State {
+    /// Reads the log to its end. Returns how many envelopes were new.
+    pub(crate) async fn receive(&mut self, core: &Core) -> Result<usize, Error> {
+        let mut count = 0;
+        loop {
+            let loaded = self.load(core).await?;
+            if !loaded.follows() {
+                break;
+            }
+            let after = loaded.cursor.clone();
+            let id = self.id.clone();
+            let page = core.network.group_messages(&id, &after, PAGE).await?;
+            let new = page.envelopes.len();
+            count += new;
+            let goes_on = self.take(core, page.envelopes).await?;
+            if !page.more || new == 0 || !goes_on {
+                break;
+            }
+        }
+        self.behind = false;
+        self.received_ns = core.now_ns();
+        Ok(count)
+    }
+
+    /// Works through what a stream brought.
+    pub(crate) async fn take_streamed(
+        &mut self,
+        core: &Core,
+        envelopes: Vec<GroupEnvelope>,
+    ) -> Result<(), Error> {
+        self.load(core).await?;
+        if self.behind {
+            self.receive(core).await?;
+        }
+        self.take(core, envelopes).await?;
+        Ok(())
+    }
+
+    /// Works through envelopes in order. `false`: the log cannot be followed further now.
+    async fn take(&mut self, core: &Core, envelopes: Vec<GroupEnvelope>) -> Result<bool, Error> {
+        let mut batch = Batch {
+            now_ns: core.now_ns(),
+            ..Batch::default()
+        };
+        let mut outcome = Ok(true);
+        for envelope in &envelopes {
+            let loaded = self.loaded.as_mut().expect("the caller loaded it");
+            if !loaded.follows() {
+                break;
+            }
+            match loaded.step(core, &mut batch, envelope).await {
+                Ok(Step::Next) => {}
+                Ok(Step::Stop) => {
+                    outcome = Ok(false);
+                    break;
+                }
+                Err(cause) => {
+                    self.behind = true;
+                    outcome = Err(cause);
+                    break;
+                }
+            }
+        }
+        self.write(core, batch).await?;
+        outcome
+    }
+}
+
+impl Loaded {
+    /// One envelope. An error leaves no trace of it.
+    async fn step(
+        &mut self,
+        core: &Core,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+    ) -> Result<Step, Error> {
+        if envelope.sequence <= self.cursor.last_seen(envelope.originator) {
+            return Ok(Step::Next);
+        }
+        let Some(header) = private_header(&self.row.id, &envelope.data) else {
+            self.pass(batch, envelope);
+            return Ok(Step::Next);
+        };
+        let hash: [u8; 32] = Sha256::digest(&envelope.data).into();
+        let step = match self.sent.get(&hash) {
+            Some(intent) => self.own(core, batch, envelope, &header, *intent).await?,
+            None => self.foreign(core, batch, envelope, &header).await?,
+        };
+        if matches!(step, Step::Next) {
+            self.pass(batch, envelope);
+        }
+        Ok(step)
+    }
+
+    /// Moves the cursor past an envelope.
+    fn pass(&mut self, batch: &mut Batch, envelope: &GroupEnvelope) {
+        self.cursor.advance(envelope.originator, envelope.sequence);
+        batch.cursor.advance(envelope.originator, envelope.sequence);
+    }
+
+    /// Something that we sent has its place in the log now.
+    async fn own(
+        &mut self,
+        core: &Core,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+        header: &GroupMessageHeader,
+        intent: i64,
+    ) -> Result<Step, Error> {
+        let mut intent = self.intents[&intent].clone();
+        let epoch = self.row.epoch;
+        if let Wish::Send(_) = intent.wish {
+            if header.epoch + PAST_EPOCHS <= epoch || header.epoch > epoch {
+                // Nobody can read it: it is sealed anew, and stays the same message.
+                intent.rebuild();
+                self.change(batch, intent);
+                return Ok(Step::Next);
+            }
+            if let Some(id) = intent.message_id {
+                let expire_ns = self.expiry(envelope.created_ns, batch.now_ns);
+                batch.delivered.push(Delivered {
+                    id,
+                    created_ns: Some(envelope.created_ns),
+                    place: Some((envelope.originator, envelope.sequence)),
+                    expire_ns,
+                });
+            }
+            self.done(batch, intent.id);
+            return Ok(Step::Next);
+        }
+        if header.epoch != epoch {
+            self.log_failure(batch, envelope, None, "another commit came first", 2);
+            intent.rebuild();
+            self.change(batch, intent);
+            return Ok(Step::Next);
+        }
+        let group = self.group.as_ref().expect("only what has keys is followed");
+        let staged = match group.staged(intent.staged.as_deref().unwrap_or_default()) {
+            Ok(staged) => staged,
+            Err(cause) => {
+                self.log_failure(batch, envelope, None, &cause.to_string(), 3);
+                intent.state = IntentState::Failed;
+                self.change(batch, intent);
+                return Ok(Step::Next);
+            }
+        };
+        let facts = staged.facts().clone();
+        match core.judge(&facts).await? {
+            Verdict::Accept(summary) => {
+                self.merge(core, batch, envelope, staged, &facts, &summary)?;
+                if intent.welcome.is_some() {
+                    intent.state = IntentState::Committed;
+                    intent.sequence = Some(envelope.sequence);
+                    intent.staged = None;
+                    intent.payload = None;
+                    self.change(batch, intent);
+                } else {
+                    self.done(batch, intent.id);
+                }
+                Ok(Step::Next)
+            }
+            Verdict::Pause(version) => {
+                self.pause(batch, &version);
+                Ok(Step::Stop)
+            }
+            Verdict::Refuse(refusal) => {
+                self.log_failure(batch, envelope, None, &refusal.to_string(), 4);
+                intent.state = IntentState::Failed;
+                self.change(batch, intent);
+                Ok(Step::Next)
+            }
+            Verdict::Ask(_) => Err(ConversationError::IdentitiesUnknown.into()),
+        }
+    }
+
+    /// Something that somebody else sent.
+    async fn foreign(
+        &mut self,
+        core: &Core,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+        header: &GroupMessageHeader,
+    ) -> Result<Step, Error> {
+        let group = self.group.as_mut().expect("only what has keys is followed");
+        let incoming = match group.process(&envelope.data) {
+            Ok(incoming) => incoming,
+            Err(ProcessError::ExpiredKeyPackage { .. }) => {
+                self.row.trouble = Some((Trouble::LockedOut, envelope.sequence));
+                batch.row = Some(self.row.clone());
+                tracing::warn!(
+                    group = %self.row.id, sequence = envelope.sequence,
+                    "a commit adds a key package that has expired; this installation cannot follow"
+                );
+                return Ok(Step::Stop);
+            }
+            Err(cause) => {
+                tracing::debug!(
+                    group = %self.row.id, sequence = envelope.sequence, %cause,
+                    "a message cannot be read"
+                );
+                if header.content == ContentType::Commit {
+                    let result = if header.epoch == self.row.epoch { 3 } else { 2 };
+                    self.log_failure(batch, envelope, None, &cause.to_string(), result);
+                }
+                return Ok(Step::Next);
+            }
+        };
+        match incoming {
+            Incoming::Application {
+                sender, plaintext, ..
+            } => {
+                let by_super_admin = self.is_super_admin(&sender.inbox_id);
+                let expire_ns = self.expiry(envelope.created_ns, batch.now_ns);
+                match content::read(Arrival {
+                    group: &self.row.id,
+                    sender,
+                    plaintext,
+                    envelope,
+                    now_ns: batch.now_ns,
+                    by_super_admin,
+                    expire_ns,
+                }) {
+                    Some(arrived) => {
+                        if arrived.leaves {
+                            batch.leaving.push(sender.inbox_id);
+                            self.leaving.insert(sender.inbox_id);
+                            if sender.inbox_id == core.me.inbox_id() {
+                                self.row.membership = MembershipState::PendingRemove;
+                                batch.row = Some(self.row.clone());
+                            }
+                        }
+                        batch.messages.push(arrived.message);
+                    }
+                    None => tracing::debug!(
+                        group = %self.row.id, sequence = envelope.sequence,
+                        "a message has no content"
+                    ),
+                }
+                self.keep_keys(batch);
+                Ok(Step::Next)
+            }
+            Incoming::Commit(staged) => self.merge_foreign(core, batch, envelope, *staged).await,
+            // Groups of the present form have neither; what they change has no effect here.
+            Incoming::Own { .. } | Incoming::Proposal(_) | Incoming::AppDataCommit(_) => {
+                self.group_mut().rollback();
+                Ok(Step::Next)
+            }
+        }
+    }
+
+    /// Judges somebody else's commit and merges it, or not.
+    async fn merge_foreign(
+        &mut self,
+        core: &Core,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+        staged: StagedCommit,
+    ) -> Result<Step, Error> {
+        let facts = staged.facts().clone();
+        let verdict = match core.judge(&facts).await {
+            Ok(verdict) => verdict,
+            Err(cause) => {
+                self.group_mut().rollback();
+                return Err(cause);
+            }
+        };
+        match verdict {
+            Verdict::Accept(summary) => {
+                self.merge(core, batch, envelope, staged, &facts, &summary)?;
+                Ok(Step::Next)
+            }
+            Verdict::Pause(version) => {
+                self.group_mut().rollback();
+                self.pause(batch, &version);
+                Ok(Step::Stop)
+            }
+            Verdict::Refuse(refusal) => {
+                self.group_mut().rollback();
+                tracing::warn!(
+                    group = %self.row.id, sequence = envelope.sequence, %refusal,
+                    "a commit breaks the rules and is passed over"
+                );
+                let sender = facts.committer.map(|leaf| leaf.inbox_id);
+                self.log_failure(batch, envelope, sender, &refusal.to_string(), 4);
+                Ok(Step::Next)
+            }
+            Verdict::Ask(_) => {
+                self.group_mut().rollback();
+                Err(ConversationError::IdentitiesUnknown.into())
+            }
+        }
+    }
+
+    /// Takes an accepted commit over: the next epoch begins.
+    fn merge(
+        &mut self,
+        core: &Core,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+        staged: StagedCommit,
+        facts: &CommitFacts,
+        summary: &CommitSummary,
+    ) -> Result<(), Error> {
+        let group = self.group.as_mut().expect("only what has keys is followed");
+        let last_authenticator = group.epoch_authenticator();
+        if let Err(cause) = group.merge(staged) {
+            group.rollback();
+            return Err(ConversationError::Engine(cause.to_string()).into());
+        }
+        batch.commits.push(CommitLogRow {
+            sequence: envelope.sequence,
+            last_authenticator,
+            result: 1,
+            epoch: group.epoch(),
+            authenticator: group.epoch_authenticator(),
+            sender: facts.committer.map(|leaf| leaf.inbox_id),
+            cause: format!("{:?}", summary.kind()),
+        });
+        self.row.epoch = group.epoch();
+        self.row.context = group.context();
+        self.row.active = group.is_active();
+        self.row.paused_for = None;
+
+        batch.row = Some(self.row.clone());
+        let entry = content::transcript(summary, &self.leaving, envelope, batch.now_ns);
+        batch.messages.extend(entry);
+        self.leaving
+            .retain(|inbox| !summary.removed_inboxes.contains(inbox));
+        batch.left.extend(&summary.removed_inboxes);
+        self.keep_keys(batch);
+        if !self.row.active {
+            self.give_up(batch);
+            core.live.remove(&self.row.id);
+        }
+        Ok(())
+    }
+
+    /// Collects the rows that the engine changed since the last time.
+    pub(crate) fn keep_keys(&mut self, batch: &mut Batch) {
+        let changes = self.group_mut().take_changes().into_iter();
+        batch
+            .mls
+            .extend(changes.map(|change| (change.key, change.value)));
+    }
+
+    pub(crate) fn group_mut(&mut self) -> &mut Group {
+        self.group.as_mut().expect("only what has keys is followed")
+    }
+
+    /// Stands still until this program is newer.
+    fn pause(&mut self, batch: &mut Batch, version: &Version) {
+        self.row.paused_for = Some(version.to_string());
+        batch.row = Some(self.row.clone());
+    }
+
+    /// A removed member has nothing left to do.
+    fn give_up(&mut self, batch: &mut Batch) {
+        for mut intent in self.intents.values().cloned().collect::<Vec<_>>() {
+            if let Some(id) = intent.message_id {
+                batch.failed.push(id);
+            }
+            intent.state = IntentState::Failed;
+            self.change(batch, intent);
+        }
+    }
+
+    pub(crate) fn change(&mut self, batch: &mut Batch, intent: super::intent::Intent) {
+        self.remember(intent.clone());
+        batch.intents.push(IntentChange::Update(Box::new(intent)));
+    }
+
+    pub(crate) fn done(&mut self, batch: &mut Batch, intent: i64) {
+        if let Some(hash) = self
+            .intents
+            .remove(&intent)
+            .and_then(|one| one.payload_hash)
+        {
+            self.sent.remove(&hash);
+        }
+        batch.intents.push(IntentChange::Delete(intent));
+    }
+
+    fn log_failure(
+        &mut self,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+        sender: Option<InboxId>,
+        cause: &str,
+        result: i64,
+    ) {
+        let Some(group) = &self.group else { return };
+        let authenticator = group.epoch_authenticator();
+        batch.commits.push(CommitLogRow {
+            sequence: envelope.sequence,
+            last_authenticator: authenticator.clone(),
+            result,
+            epoch: group.epoch(),
+            authenticator,
+            sender,
+            cause: cause.to_owned(),
+        });
+    }
+
+    fn is_super_admin(&self, inbox_id: &InboxId) -> bool {
+        let mutable = self.row.context.mutable_metadata();
+        mutable.is_ok_and(|mutable| mutable.is_super_admin(*inbox_id))
+    }
+
+    /// When a message that arrives now disappears.
+    pub(crate) fn expiry(&self, _created_ns: u64, now_ns: u64) -> Option<u64> {
+        let settings = self.row.context.mutable_metadata().ok()?.disappearing()?;
+        let expiry = settings.expiry_ns(i64::try_from(now_ns).ok()?)?;
+        u64::try_from(expiry).ok()
+    }
+}
+
+/// The frame of a message that is encrypted and belongs to this group.
+fn private_header(id: &GroupId, data: &Bytes) -> Option<GroupMessageHeader> {
+    const PRIVATE_MESSAGE: [u8; 4] = [0, 1, 0, 2];
+    let header = GroupMessageHeader::parse(data).ok()?;
+    let ours = header.group_id == id.as_bytes() && data.starts_with(&PRIVATE_MESSAGE);
+    ours.then_some(header)
+}

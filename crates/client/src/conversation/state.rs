@@ -1,0 +1,216 @@
+//! A conversation in memory, as its slot guards it.
+//!
+//! The database is what counts: a change is made in memory first, written together with
+//! everything that belongs to it, and forgotten when that fails, so that the next who comes loads
+//! what is really there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use folkmoot_conversation::{Group, Leaf, context::Context};
+use folkmoot_wire::{GroupId, InboxId, VectorClock};
+
+use super::{
+    ConversationError,
+    changes::Change,
+    core::Core,
+    intent::{Intent, IntentState},
+    rows::{self, Batch, ConversationRow, CursorKind, IntentChange, Written},
+};
+use crate::{Error, db::DbError};
+
+/// What a slot guards.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) id: GroupId,
+    pub(crate) loaded: Option<Loaded>,
+    /// Something was missed: the node must be asked before an envelope of a stream counts.
+    pub(crate) behind: bool,
+    /// When the end of the log was last reached: Unix time in nanoseconds.
+    pub(crate) received_ns: u64,
+    /// Why intents failed, for those who wait for them.
+    pub(crate) failures: HashMap<i64, Error>,
+    /// Commits that the node has acknowledged in this run of the program.
+    pub(crate) acknowledged: Vec<i64>,
+    /// Somebody is at work. Still set when they ended in a panic.
+    pub(crate) busy: bool,
+}
+
+/// A conversation with its keys.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) row: ConversationRow,
+    /// `None` when only an archive told of it.
+    pub(crate) group: Option<Group>,
+    pub(crate) cursor: VectorClock,
+    pub(crate) intents: BTreeMap<i64, Intent>,
+    /// Hash of what was sent to the intent that sent it.
+    pub(crate) sent: HashMap<[u8; 32], i64>,
+    /// Members who asked to leave.
+    pub(crate) leaving: BTreeSet<InboxId>,
+}
+
+impl State {
+    pub(crate) fn new(id: GroupId) -> Self {
+        Self {
+            id,
+            loaded: None,
+            behind: false,
+            received_ns: 0,
+            failures: HashMap::new(),
+            acknowledged: Vec::new(),
+            busy: false,
+        }
+    }
+
+    /// The conversation, from the database unless it is here.
+    pub(crate) async fn load(&mut self, core: &Core) -> Result<&mut Loaded, Error> {
+        if self.loaded.is_none() {
+            let id = self.id.clone();
+            let stored = core
+                .db
+                .read(move |db| {
+                    let Some(row) = rows::conversation(db, &id)? else {
+                        return Ok(None);
+                    };
+                    let mls = rows::mls_state(db, &id)?;
+                    let cursor = rows::cursor(db, id.as_bytes(), CursorKind::Group)?;
+                    Ok(Some((
+                        row,
+                        mls,
+                        cursor,
+                        rows::intents(db, &id)?,
+                        rows::leaving(db, &id)?,
+                    )))
+                })
+                .await?;
+            let (row, mls, cursor, intents, leaving) =
+                stored.ok_or_else(|| ConversationError::NotFound(self.id.clone()))?;
+            let group = if mls.is_empty() {
+                None
+            } else {
+                let group = Group::load(&self.id, mls)
+                    .map_err(|cause| DbError::corrupt("mls_state of a conversation", cause))?;
+                Some(group)
+            };
+            let sent = intents
+                .iter()
+                .filter_map(|intent| Some((intent.payload_hash?, intent.id)));
+            self.loaded = Some(Loaded {
+                sent: sent.collect(),
+                row,
+                group,
+                cursor,
+                leaving: leaving.into_iter().collect(),
+                intents: intents
+                    .into_iter()
+                    .map(|intent| (intent.id, intent))
+                    .collect(),
+            });
+            // Whatever was sent before this program started may or may not have arrived.
+            self.acknowledged.clear();
+        }
+        Ok(self.loaded.as_mut().expect("it was just loaded"))
+    }
+
+    /// Forgets what is in memory.
+    pub(crate) fn unload(&mut self) {
+        self.loaded = None;
+        self.behind = true;
+    }
+
+    /// Writes `batch`, which memory already shows, and tells of it. When that fails memory is
+    /// forgotten.
+    pub(crate) async fn write(&mut self, core: &Core, batch: Batch) -> Result<Written, Error> {
+        if batch.is_empty() {
+            return Ok(Written::default());
+        }
+        let id = self.id.clone();
+        let updated = batch.row.is_some();
+        let result = core
+            .db
+            .write(move |db| Ok((batch.write(db, &id)?, batch)))
+            .await;
+        match result {
+            Ok((written, batch)) => {
+                if let Some(loaded) = &mut self.loaded {
+                    loaded.settle(&batch, &written);
+                }
+                core.changes.tell_written(&written);
+                if written.consent {
+                    core.tell_consent(&self.id).await?;
+                }
+                if updated {
+                    core.changes
+                        .tell(Change::ConversationUpdated(self.id.clone()));
+                }
+                Ok(written)
+            }
+            Err(cause) => {
+                self.unload();
+                Err(cause.into())
+            }
+        }
+    }
+}
+
+impl Loaded {
+    /// The typed group context.
+    pub(crate) fn context(&self) -> Result<Context, Error> {
+        Ok(Context::read(&self.row.context).map_err(ConversationError::Context)?)
+    }
+
+    /// Takes over what the database made of a batch.
+    pub(crate) fn settle(&mut self, batch: &Batch, written: &Written) {
+        let mut new = written.intents.iter();
+        for change in &batch.intents {
+            match change {
+                IntentChange::Insert(intent) => {
+                    let mut intent = intent.clone();
+                    intent.id = *new.next().expect("each new intent has an id");
+                    self.remember(*intent);
+                }
+                IntentChange::Update(intent) => self.remember(intent.as_ref().clone()),
+                IntentChange::Delete(id) => self.forget(*id),
+            }
+        }
+        if let Some(sent_ns) = written.last_message_ns {
+            self.row.last_message_ns = self.row.last_message_ns.max(Some(sent_ns));
+        }
+    }
+
+    /// Keeps an intent in place of what was known under its id.
+    pub(crate) fn remember(&mut self, intent: Intent) {
+        if let Some(old) = self.intents.get(&intent.id)
+            && let Some(hash) = old.payload_hash
+            && intent.payload_hash != Some(hash)
+        {
+            self.sent.remove(&hash);
+        }
+        if intent.state == IntentState::Failed {
+            self.forget(intent.id);
+            return;
+        }
+        if let Some(hash) = intent.payload_hash {
+            self.sent.insert(hash, intent.id);
+        }
+        self.intents.insert(intent.id, intent);
+    }
+
+    fn forget(&mut self, id: i64) {
+        if let Some(intent) = self.intents.remove(&id)
+            && let Some(hash) = intent.payload_hash
+        {
+            self.sent.remove(&hash);
+        }
+    }
+
+    /// Who sits in the tree.
+    pub(crate) fn members(&self) -> Vec<Leaf> {
+        self.group.as_ref().map(Group::members).unwrap_or_default()
+    }
+
+    /// Whether the log of the group still says something to us.
+    pub(crate) fn follows(&self) -> bool {
+        self.group.is_some() && self.row.active && self.row.trouble.is_none()
+    }
+}

@@ -1,0 +1,477 @@
+//! Messages as they are stored and read.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use folkmoot_conversation::{
+    content::{Content, ContentTypeId, Reaction, ReactionAction},
+    deletion::{Deletion as DeletionFact, DeletionTarget},
+};
+use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+
+use crate::{
+    clock::to_sql,
+    conversation::rows::{group_id, inbox_id, strange, time},
+};
+
+pub use crate::conversation::rows::{DeliveryStatus, MessageKind};
+
+/// A message of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The same for everybody who has the message.
+    pub id: MessageId,
+    /// The group in which it was sent. The copies of a DM show each other's messages.
+    pub conversation_id: GroupId,
+    /// Who sent it.
+    pub sender: InboxId,
+    /// With which installation.
+    pub installation: InstallationKey,
+    /// When the network took it, or, until it did, when it was written: Unix time in nanoseconds.
+    pub sent_ns: u64,
+    /// When it was stored here: Unix time in nanoseconds.
+    pub inserted_ns: u64,
+    /// What kind of entry it is.
+    pub kind: MessageKind,
+    /// How far it has come.
+    pub delivery: DeliveryStatus,
+    /// What type of content it says it has.
+    pub content_type: ContentTypeId,
+    /// What it says.
+    pub content: Content,
+    /// What to show in place of a content that an app does not know, in the sender's words.
+    pub fallback: Option<String>,
+    /// The message that it is about.
+    pub reference: Option<MessageId>,
+    /// The content as it was sent: an `EncodedContent`.
+    pub encoded: Bytes,
+    /// Where the network put it: originator and sequence.
+    pub place: Option<(u32, u64)>,
+    /// When it disappears: Unix time in nanoseconds.
+    pub expire_ns: Option<u64>,
+    /// Its place in the streams of this client; they resume after it.
+    pub position: Option<u64>,
+    /// Whether its sender was super admin when it arrived.
+    pub(crate) by_super_admin: bool,
+}
+
+/// A message with what was said about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnrichedMessage {
+    /// The message.
+    pub message: Message,
+    /// Reactions to it, oldest first, those that were taken back left out.
+    pub reactions: Vec<Message>,
+    /// How many replies there are.
+    pub replies: u64,
+    /// What it replies to, if that is here.
+    pub in_reply_to: Option<Box<Message>>,
+    /// Who deleted it. Its content is then not to be shown.
+    pub deleted: Option<Deletion>,
+    /// What its author made of it since.
+    pub edited: Option<Content>,
+}
+
+/// Who deleted a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Deletion {
+    /// Its author.
+    BySender,
+    /// A super admin.
+    ByAdmin(InboxId),
+}
+
+/// Oldest or newest first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Order {
+    /// Oldest first.
+    #[default]
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// By what messages are sorted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SortBy {
+    /// When they were sent.
+    #[default]
+    SentAt,
+    /// When they were stored here.
+    InsertedAt,
+}
+
+/// Which messages to list. The default is all, oldest first.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MessageQuery {
+    /// Sent after this: Unix time in nanoseconds.
+    pub sent_after_ns: Option<u64>,
+    /// Sent before this.
+    pub sent_before_ns: Option<u64>,
+    /// Stored after this.
+    pub inserted_after_ns: Option<u64>,
+    /// Stored before this.
+    pub inserted_before_ns: Option<u64>,
+    /// Only of this kind.
+    pub kind: Option<MessageKind>,
+    /// Only those that have come so far.
+    pub delivery: Option<DeliveryStatus>,
+    /// Only with contents of these type ids, such as `text`. Empty: of all.
+    pub type_ids: Vec<String>,
+    /// Not with contents of these type ids.
+    pub exclude_type_ids: Vec<String>,
+    /// Not of these senders.
+    pub exclude_senders: Vec<InboxId>,
+    /// At most this many, from the beginning of the order.
+    pub limit: Option<usize>,
+    /// Oldest or newest first.
+    pub order: Order,
+    /// By what they are sorted.
+    pub sort_by: SortBy,
+}
+
+const COLUMNS: &str = "id, group_id, sent_ns, inserted_ns, kind, sender, installation, delivery,
+    reference, content, originator, sequence, expire_ns, stream, by_super_admin";
+
+impl MessageQuery {
+    /// The conditions after `FROM message`, and their values.
+    fn conditions(&self, groups: &[GroupId]) -> (String, Vec<Value>) {
+        let mut values: Vec<Value> = Vec::new();
+        let mut sql = String::from("WHERE group_id IN ");
+        list(&mut sql, &mut values, groups.iter().map(GroupId::as_bytes));
+        let times = [
+            ("sent_ns >", self.sent_after_ns),
+            ("sent_ns <", self.sent_before_ns),
+            ("inserted_ns >", self.inserted_after_ns),
+            ("inserted_ns <", self.inserted_before_ns),
+        ];
+        for (condition, time) in times {
+            if let Some(time) = time {
+                sql.push_str(&format!(" AND {condition} ?"));
+                values.push(time.cast_signed().into());
+            }
+        }
+        if let Some(kind) = self.kind {
+            sql.push_str(" AND kind = ?");
+            values.push(kind.code().into());
+        }
+        if let Some(delivery) = self.delivery {
+            sql.push_str(" AND delivery = ?");
+            values.push(delivery.code().into());
+        }
+        if !self.type_ids.is_empty() {
+            sql.push_str(" AND type IN ");
+            list(&mut sql, &mut values, self.type_ids.iter().cloned());
+        }
+        if !self.exclude_type_ids.is_empty() {
+            sql.push_str(" AND type NOT IN ");
+            list(&mut sql, &mut values, self.exclude_type_ids.iter().cloned());
+        }
+        if !self.exclude_senders.is_empty() {
+            sql.push_str(" AND sender NOT IN ");
+            let senders = self.exclude_senders.iter();
+            list(
+                &mut sql,
+                &mut values,
+                senders.map(|one| one.as_bytes().to_vec()),
+            );
+        }
+        (sql, values)
+    }
+}
+
+/// `(?, ?, …)`.
+fn list<T: Into<ListValue>>(
+    sql: &mut String,
+    values: &mut Vec<Value>,
+    items: impl Iterator<Item = T>,
+) {
+    sql.push('(');
+    for (index, item) in items.enumerate() {
+        sql.push_str(if index == 0 { "?" } else { ", ?" });
+        values.push(item.into().0);
+    }
+    sql.push(')');
+}
+
+struct ListValue(Value);
+
+impl From<&[u8]> for ListValue {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Value::Blob(bytes.to_vec()))
+    }
+}
+
+impl From<Vec<u8>> for ListValue {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Value::Blob(bytes))
+    }
+}
+
+impl From<String> for ListValue {
+    fn from(text: String) -> Self {
+        Self(Value::Text(text))
+    }
+}
+
+/// The messages of these groups that `query` asks for.
+pub(crate) fn messages(
+    db: &Connection,
+    groups: &[GroupId],
+    query: &MessageQuery,
+) -> rusqlite::Result<Vec<Message>> {
+    let (conditions, mut values) = query.conditions(groups);
+    let column = match query.sort_by {
+        SortBy::SentAt => "sent_ns",
+        SortBy::InsertedAt => "inserted_ns",
+    };
+    let direction = match query.order {
+        Order::Ascending => "ASC",
+        Order::Descending => "DESC",
+    };
+    let mut sql = format!(
+        "SELECT {COLUMNS} FROM message {conditions} ORDER BY {column} {direction}, local {direction}"
+    );
+    if let Some(limit) = query.limit {
+        sql.push_str(" LIMIT ?");
+        values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
+    }
+    db.prepare_cached(&sql)?
+        .query_map(params_from_iter(values), read_message)?
+        .collect()
+}
+
+/// How many messages `query` asks for, its limit aside.
+pub(crate) fn count(
+    db: &Connection,
+    groups: &[GroupId],
+    query: &MessageQuery,
+) -> rusqlite::Result<u64> {
+    let (conditions, values) = query.conditions(groups);
+    db.prepare_cached(&format!("SELECT count(*) FROM message {conditions}"))?
+        .query_row(params_from_iter(values), |row| time(row, 0))
+}
+
+/// A message by its id.
+pub(crate) fn message(db: &Connection, id: &MessageId) -> rusqlite::Result<Option<Message>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM message WHERE id = ?1"))?
+        .query_row([id.as_bytes()], read_message)
+        .optional()
+}
+
+/// Messages after a place in the streams, in their order.
+pub(crate) fn after_position(
+    db: &Connection,
+    position: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Message>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM message WHERE stream > ?1 ORDER BY stream LIMIT ?2"
+    ))?
+    .query_map(
+        params![to_sql(position), i64::try_from(limit).unwrap_or(i64::MAX)],
+        read_message,
+    )?
+    .collect()
+}
+
+/// The last place in the streams that was given away.
+pub(crate) fn position(db: &Connection) -> rusqlite::Result<u64> {
+    db.prepare_cached("SELECT value FROM counter WHERE name = 'stream'")?
+        .query_row([], |row| time(row, 0))
+}
+
+/// The newest message of each of these groups, of those that people write.
+pub(crate) fn last_messages(
+    db: &Connection,
+    groups: &[GroupId],
+) -> rusqlite::Result<BTreeMap<GroupId, Message>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM message WHERE group_id = ?1 AND type NOT IN
+         ('reaction', 'readReceipt', 'deleteMessage') ORDER BY sent_ns DESC, local DESC LIMIT 1"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut newest = BTreeMap::new();
+    for group in groups {
+        let message = statement
+            .query_row([group.as_bytes()], read_message)
+            .optional()?;
+        if let Some(message) = message {
+            newest.insert(group.clone(), message);
+        }
+    }
+    Ok(newest)
+}
+
+/// When each member was last known to have read: the newest read receipt of each.
+pub(crate) fn last_read(
+    db: &Connection,
+    groups: &[GroupId],
+) -> rusqlite::Result<BTreeMap<InboxId, u64>> {
+    let mut values = Vec::new();
+    let mut sql = String::from(
+        "SELECT sender, max(sent_ns) FROM message WHERE type = 'readReceipt' AND group_id IN ",
+    );
+    list(&mut sql, &mut values, groups.iter().map(GroupId::as_bytes));
+    sql.push_str(" GROUP BY sender");
+    db.prepare_cached(&sql)?
+        .query_map(params_from_iter(values), |row| {
+            Ok((inbox_id(row, 0)?, time(row, 1)?))
+        })?
+        .collect()
+}
+
+/// Messages with reactions, replies, deletions and edits attached.
+pub(crate) fn enrich(
+    db: &Connection,
+    messages: Vec<Message>,
+) -> rusqlite::Result<Vec<EnrichedMessage>> {
+    let mut about = about(db, messages.iter().map(|message| message.id))?;
+    let mut enriched = Vec::with_capacity(messages.len());
+    for message in messages {
+        let related = about.remove(&message.id).unwrap_or_default();
+        let in_reply_to = match (&message.content, message.reference) {
+            (Content::Reply(_), Some(reference)) => self::message(db, &reference)?,
+            _ => None,
+        };
+        enriched.push(EnrichedMessage::new(message, related, in_reply_to));
+    }
+    Ok(enriched)
+}
+
+/// What refers to each of these messages, oldest first.
+fn about(
+    db: &Connection,
+    ids: impl Iterator<Item = MessageId>,
+) -> rusqlite::Result<BTreeMap<MessageId, Vec<Message>>> {
+    let sql = format!("SELECT {COLUMNS} FROM message WHERE reference = ?1 ORDER BY sent_ns, local");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut about = BTreeMap::new();
+    for id in ids {
+        let related = statement
+            .query_map([id.as_bytes()], read_message)?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        if !related.is_empty() {
+            about.insert(id, related);
+        }
+    }
+    Ok(about)
+}
+
+/// Takes a message out, here. `true`: it was there.
+pub(crate) fn delete(db: &Connection, id: &MessageId) -> rusqlite::Result<bool> {
+    let deleted = db
+        .prepare_cached("DELETE FROM message WHERE id = ?1")?
+        .execute([id.as_bytes()])?;
+    Ok(deleted > 0)
+}
+
+impl EnrichedMessage {
+    /// Attaches to a message what refers to it, oldest first.
+    fn new(message: Message, related: Vec<Message>, in_reply_to: Option<Message>) -> Self {
+        let target = DeletionTarget {
+            group_id: message.conversation_id.clone(),
+            sender: message.sender,
+            is_deletable: crate::conversation::content::is_deletable(&message),
+            is_deleted: false,
+        };
+        let mut reactions: Vec<Message> = Vec::new();
+        let (mut replies, mut deleted, mut edited) = (0, None, None);
+        for one in related {
+            match &one.content {
+                Content::Reaction(reaction) => react(&mut reactions, &one, reaction),
+                Content::Reply(_) => replies += 1,
+                Content::DeleteMessage(_) => {
+                    let deletion = DeletionFact {
+                        group_id: one.conversation_id.clone(),
+                        by: one.sender,
+                        by_super_admin: one.by_super_admin,
+                    };
+                    if deleted.is_none() && deletion.counts_for(&target) {
+                        deleted = Some(if one.sender == message.sender {
+                            Deletion::BySender
+                        } else {
+                            Deletion::ByAdmin(one.sender)
+                        });
+                    }
+                }
+                Content::EditMessage(edit)
+                    if one.sender == message.sender
+                        && one.conversation_id == message.conversation_id
+                        && edit
+                            .edited
+                            .content_type()
+                            .is_some_and(|kind| kind.matches(&message.content_type)) =>
+                {
+                    edited = Some(edit.content());
+                }
+                _ => {}
+            }
+        }
+        if deleted.is_some() {
+            reactions.clear();
+            replies = 0;
+            edited = None;
+        }
+        Self {
+            message,
+            reactions,
+            replies,
+            in_reply_to: in_reply_to.map(Box::new),
+            deleted,
+            edited,
+        }
+    }
+}
+
+/// Adds a reaction, or takes an earlier one back.
+fn react(reactions: &mut Vec<Message>, one: &Message, reaction: &Reaction) {
+    let same = |other: &Message| {
+        let of_content = matches!(
+            &other.content,
+            Content::Reaction(earlier)
+                if earlier.content == reaction.content && earlier.schema == reaction.schema
+        );
+        other.sender == one.sender && of_content
+    };
+    reactions.retain(|other| !same(other));
+    if reaction.action != ReactionAction::Removed {
+        reactions.push(one.clone());
+    }
+}
+
+fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let id = |column: usize| -> rusqlite::Result<MessageId> {
+        let bytes = row.get_ref(column)?.as_blob()?;
+        MessageId::try_from(bytes).map_err(|_| strange(column))
+    };
+    let reference = match row.get_ref(8)? {
+        rusqlite::types::ValueRef::Null => None,
+        _ => Some(id(8)?),
+    };
+    let installation = row.get_ref(6)?.as_blob()?;
+    let encoded = Bytes::from(row.get::<_, Vec<u8>>(9)?);
+    let decoded = crate::conversation::content::decode(&encoded);
+    let originator: Option<u32> = row.get(10)?;
+    let sequence: Option<i64> = row.get(11)?;
+    Ok(Message {
+        id: id(0)?,
+        conversation_id: group_id(row, 1)?,
+        sent_ns: time(row, 2)?,
+        inserted_ns: time(row, 3)?,
+        kind: MessageKind::from_code(row.get(4)?).ok_or_else(|| strange(4))?,
+        sender: inbox_id(row, 5)?,
+        installation: InstallationKey::try_from(installation).map_err(|_| strange(6))?,
+        delivery: DeliveryStatus::from_code(row.get(7)?).ok_or_else(|| strange(7))?,
+        content_type: decoded.content_type,
+        content: decoded.content,
+        fallback: decoded.fallback,
+        reference,
+        encoded,
+        place: originator.zip(sequence.map(i64::cast_unsigned)),
+        expire_ns: row.get::<_, Option<i64>>(12)?.map(i64::cast_unsigned),
+        position: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
+        by_super_admin: row.get(14)?,
+    })
+}

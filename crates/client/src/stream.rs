@@ -1,0 +1,326 @@
+//! Streams: what happens, as it happens.
+//!
+//! A stream reads the database in the order in which messages became known here and is woken when
+//! there is more, so it misses nothing, however slow its reader and however often the connection
+//! is cut, and it can go on where an earlier one ended ([`MessageStream::position`]). As long as
+//! one lives the client listens to the network.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use folkmoot_conversation::{ConsentRecord, ConsentState, context::ConversationKind};
+use folkmoot_wire::GroupId;
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    Error, consent,
+    conversation::{
+        Conversation,
+        changes::Change,
+        core::Core,
+        live::{LiveGuard, LiveState},
+        rows,
+    },
+    message::{self, Message, MessageKind},
+};
+
+/// Which messages a stream shows. The default is all of groups and DMs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct StreamOptions {
+    /// Only of this conversation, with the copies of a DM.
+    pub conversation: Option<GroupId>,
+    /// Only of conversations of this kind.
+    pub kind: Option<ConversationKind>,
+    /// Only of conversations with one of these consents. Empty: whatever the consent.
+    pub consent: Vec<ConsentState>,
+    /// Leave out what this inbox sent.
+    pub without_own: bool,
+    /// Leave out entries made from commits.
+    pub without_changes: bool,
+    /// Begin after this place (see [`Message::position`]); otherwise with what comes next.
+    pub after: Option<u64>,
+}
+
+/// Messages, one after the other, without end.
+#[derive(Debug)]
+pub struct MessageStream {
+    core: Arc<Core>,
+    _guard: Arc<LiveGuard>,
+    options: StreamOptions,
+    waiting: VecDeque<Message>,
+    news: watch::Receiver<()>,
+    read_to: u64,
+    position: u64,
+    filter: Filter,
+}
+
+/// Messages read at once.
+const PAGE: usize = 256;
+
+/// What is known about conversations, for filters.
+#[derive(Debug, Default)]
+struct Filter {
+    kinds: BTreeMap<GroupId, ConversationKind>,
+    only: Option<BTreeSet<GroupId>>,
+}
+
+impl MessageStream {
+    pub(crate) async fn start(core: Arc<Core>, options: StreamOptions) -> Result<Self, Error> {
+        let news = core.changes.messages();
+        let position = match options.after {
+            Some(position) => position,
+            None => core.db.read(|db| Ok(message::position(db)?)).await?,
+        };
+        let guard = core.listen().await?;
+        Ok(Self {
+            core,
+            _guard: guard,
+            options,
+            waiting: VecDeque::new(),
+            news,
+            read_to: position,
+            position,
+            filter: Filter::default(),
+        })
+    }
+
+    /// The next message; waits for it. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// What the database says. The stream can be used on.
+    pub async fn next(&mut self) -> Result<Message, Error> {
+        loop {
+            if let Some(message) = self.waiting.pop_front() {
+                self.position = message.position.unwrap_or(self.position);
+                return Ok(message);
+            }
+            self.news.mark_unchanged();
+            if self.read().await? == 0 {
+                // The sender lives in `core`, which we hold.
+                let _ = self.news.changed().await;
+            }
+        }
+    }
+
+    /// The place of the last message that [`MessageStream::next`] gave out, to begin another
+    /// stream after it.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How the client listens.
+    #[must_use]
+    pub fn state(&self) -> LiveState {
+        self.core.live.watch().borrow().clone()
+    }
+
+    /// Follows how the client listens.
+    #[must_use]
+    pub fn watch_state(&self) -> watch::Receiver<LiveState> {
+        self.core.live.watch()
+    }
+
+    /// Reads on in the database. Returns how many messages there were before filtering.
+    async fn read(&mut self) -> Result<usize, Error> {
+        let after = self.read_to;
+        let consents = !self.options.consent.is_empty();
+        let (messages, consents) = self
+            .core
+            .db
+            .read(move |db| {
+                let messages = message::after_position(db, after, PAGE)?;
+                let consents = if consents && !messages.is_empty() {
+                    consent::of_conversations(db)?
+                } else {
+                    BTreeMap::new()
+                };
+                Ok((messages, consents))
+            })
+            .await?;
+        let count = messages.len();
+        let unknown = messages
+            .iter()
+            .any(|message| !self.filter.kinds.contains_key(&message.conversation_id));
+        if unknown {
+            self.look_up_conversations().await?;
+        }
+        let me = self.core.me.inbox_id();
+        for message in messages {
+            self.read_to = message.position.unwrap_or(self.read_to);
+            let id = &message.conversation_id;
+            let kind = self.filter.kinds.get(id).copied();
+            let consent = consents.get(id).copied().unwrap_or_default();
+            let wanted = kind.is_some_and(ConversationKind::is_visible)
+                && (self.options.kind.is_none() || self.options.kind == kind)
+                && (self.options.consent.is_empty() || self.options.consent.contains(&consent))
+                && self
+                    .filter
+                    .only
+                    .as_ref()
+                    .is_none_or(|only| only.contains(id))
+                && !(self.options.without_own && message.sender == me)
+                && !(self.options.without_changes && message.kind == MessageKind::MembershipChange);
+            if wanted {
+                self.waiting.push_back(message);
+            }
+        }
+        Ok(count)
+    }
+
+    async fn look_up_conversations(&mut self) -> Result<(), Error> {
+        let rows = self.core.db.read(|db| Ok(rows::conversations(db)?)).await?;
+        self.filter.kinds = rows.iter().map(|row| (row.id.clone(), row.kind)).collect();
+        if let Some(id) = &self.options.conversation {
+            let dm_id = rows
+                .iter()
+                .find(|row| row.id == *id)
+                .and_then(|row| row.dm_id.clone());
+            let only = rows
+                .iter()
+                .filter(|row| row.id == *id || (dm_id.is_some() && row.dm_id == dm_id));
+            self.filter.only = Some(only.map(|row| row.id.clone()).collect());
+        }
+        Ok(())
+    }
+}
+
+/// Conversations that are new to this client, without end.
+#[derive(Debug)]
+pub struct ConversationStream {
+    core: Arc<Core>,
+    _guard: Arc<LiveGuard>,
+    kind: Option<ConversationKind>,
+    changes: broadcast::Receiver<Change>,
+    waiting: VecDeque<GroupId>,
+    /// Shown, or there before the stream began.
+    known: BTreeSet<GroupId>,
+    known_dms: BTreeSet<String>,
+}
+
+impl ConversationStream {
+    pub(crate) async fn start(
+        core: Arc<Core>,
+        kind: Option<ConversationKind>,
+    ) -> Result<Self, Error> {
+        let changes = core.changes.listen();
+        let rows = core.db.read(|db| Ok(rows::conversations(db)?)).await?;
+        let guard = core.listen().await?;
+        Ok(Self {
+            core,
+            _guard: guard,
+            kind,
+            changes,
+            waiting: VecDeque::new(),
+            known: rows.iter().map(|row| row.id.clone()).collect(),
+            known_dms: rows.into_iter().filter_map(|row| row.dm_id).collect(),
+        })
+    }
+
+    /// The next conversation; waits for it. Another copy of a known DM is none. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// What the database says. The stream can be used on.
+    pub async fn next(&mut self) -> Result<Conversation, Error> {
+        loop {
+            while let Some(id) = self.waiting.front().cloned() {
+                let wanted = id.clone();
+                let row = self
+                    .core
+                    .db
+                    .read(move |db| Ok(rows::conversation(db, &wanted)?))
+                    .await?;
+                self.waiting.pop_front();
+                let Some(row) = row else { continue };
+                let new = self.known.insert(id);
+                let new_dm = match &row.dm_id {
+                    Some(dm_id) => self.known_dms.insert(dm_id.clone()),
+                    None => true,
+                };
+                let wanted = self.kind.is_none() || self.kind == Some(row.kind);
+                if new && new_dm && wanted && row.kind.is_visible() {
+                    return Ok(Conversation::new(Arc::clone(&self.core), row));
+                }
+            }
+            match self.changes.recv().await {
+                Ok(Change::ConversationAdded(id)) => self.waiting.push_back(id),
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => self.catch_up().await?,
+                // The sender lives in `core`, which we hold.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// News were missed: whatever is not known is new.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let mut rows = self.core.db.read(|db| Ok(rows::conversations(db)?)).await?;
+        rows.retain(|row| !self.known.contains(&row.id));
+        rows.sort_by_key(|row| row.created_ns);
+        self.waiting.extend(rows.into_iter().map(|row| row.id));
+        Ok(())
+    }
+}
+
+/// Changes of consent, without end.
+#[derive(Debug)]
+pub struct ConsentStream {
+    _core: Arc<Core>,
+    _guard: Arc<LiveGuard>,
+    changes: broadcast::Receiver<Change>,
+}
+
+impl ConsentStream {
+    pub(crate) async fn start(core: Arc<Core>) -> Result<Self, Error> {
+        Ok(Self {
+            changes: core.changes.listen(),
+            _guard: core.listen().await?,
+            _core: core,
+        })
+    }
+
+    /// The next change of consent; waits for it. `None`: some were missed, look at all of them.
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<ConsentRecord> {
+        loop {
+            match self.changes.recv().await {
+                Ok(Change::Consent(consent)) => return Some(consent),
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => return None,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// All changes, without end: for user interfaces.
+#[derive(Debug)]
+pub struct ChangeStream {
+    _core: Arc<Core>,
+    _guard: Arc<LiveGuard>,
+    changes: broadcast::Receiver<Change>,
+}
+
+impl ChangeStream {
+    pub(crate) async fn start(core: Arc<Core>) -> Result<Self, Error> {
+        Ok(Self {
+            changes: core.changes.listen(),
+            _guard: core.listen().await?,
+            _core: core,
+        })
+    }
+
+    /// The next change; waits for it. `None`: some were missed, look at everything again.
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Change> {
+        match self.changes.recv().await {
+            Ok(change) => Some(change),
+            Err(broadcast::error::RecvError::Lagged(_)) => None,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}

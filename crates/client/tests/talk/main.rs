@@ -1,0 +1,15 @@
+//! Conversations between clients of ours over a real node, in both generations.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where it stopped"
+)]
+
+mod burst;
+mod dms;
+mod groups;
+mod installations;
+mod people;
+mod races;
+mod restart;
+mod streams;

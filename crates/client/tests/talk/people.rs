@@ -1,0 +1,179 @@
+//! People with clients, and what a scenario asks of them.
+
+use std::time::Duration;
+
+use folkmoot_client::{
+    Background, Client, Conversation, DeviceSync, GroupOptions, Message, MessageKind, MessageQuery,
+    db::DatabaseKey, network::NetworkAddress,
+};
+use folkmoot_conversation::content::Content;
+use folkmoot_identity::WalletSecret;
+use folkmoot_testkit::TestNode;
+use folkmoot_wire::{GroupId, InboxId};
+use tempfile::TempDir;
+
+/// How long an event may take to come.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// By which generation of services clients reach the node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Generation {
+    V3,
+    D14n,
+}
+
+/// Runs a scenario by both generations.
+macro_rules! both_generations {
+    ($($scenario:ident),+ $(,)?) => { $(mod $scenario {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn v3() {
+            super::$scenario(crate::people::World::new(crate::people::Generation::V3).await).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn d14n() {
+            super::$scenario(crate::people::World::new(crate::people::Generation::D14n).await).await;
+        }
+    })+ };
+}
+pub(crate) use both_generations;
+
+/// A node and a folder for databases.
+pub(crate) struct World {
+    pub(crate) node: TestNode,
+    generation: Generation,
+    folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new(generation: Generation) -> Self {
+        Self {
+            node: TestNode::start().await,
+            generation,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn address(&self) -> NetworkAddress {
+        match self.generation {
+            Generation::V3 => NetworkAddress::Node(self.node.url.clone()),
+            Generation::D14n => NetworkAddress::Gateway(self.node.url.clone()),
+        }
+    }
+
+    /// The client of the person of this number, in memory.
+    pub(crate) async fn client(&self, person: u8) -> Client {
+        let builder = Client::builder()
+            .address(self.address())
+            .device_sync(DeviceSync::Off)
+            .background(Background::Off);
+        builder.create(&wallet(person)).await.unwrap()
+    }
+
+    /// Clients of several people.
+    pub(crate) async fn clients<const N: usize>(&self) -> [Client; N] {
+        let mut clients = Vec::new();
+        for person in 0..N {
+            clients.push(self.client(u8::try_from(person + 1).unwrap()).await);
+        }
+        clients.try_into().unwrap()
+    }
+
+    /// The client of the person of this number, whose database is the file of this name.
+    pub(crate) async fn stored(&self, person: u8, name: &str) -> Client {
+        let path = self.folder.path().join(name);
+        let builder = Client::builder()
+            .address(self.address())
+            .database(path, DatabaseKey::Raw([7; 32]))
+            .device_sync(DeviceSync::Off)
+            .background(Background::Off);
+        builder.create(&wallet(person)).await.unwrap()
+    }
+
+    /// The same over another network, such as one that fails.
+    pub(crate) async fn stored_over(
+        &self,
+        person: u8,
+        name: &str,
+        network: std::sync::Arc<dyn folkmoot_client::network::Network>,
+    ) -> Client {
+        let path = self.folder.path().join(name);
+        let builder = Client::builder()
+            .custom_network(network)
+            .database(path, DatabaseKey::Raw([7; 32]))
+            .device_sync(DeviceSync::Off)
+            .background(Background::Off);
+        builder.create(&wallet(person)).await.unwrap()
+    }
+}
+
+/// The wallet of this number.
+pub(crate) fn wallet(number: u8) -> WalletSecret {
+    WalletSecret::from_bytes(&[number; 32]).unwrap()
+}
+
+/// A group of `first` and the others, known to all.
+pub(crate) async fn group(first: &Client, others: &[&Client]) -> Conversation {
+    let members: Vec<InboxId> = others.iter().map(|client| client.inbox_id()).collect();
+    let group = first
+        .conversations()
+        .new_group(members, GroupOptions::default())
+        .await
+        .unwrap();
+    for other in others {
+        other.conversations().sync().await.unwrap();
+    }
+    group
+}
+
+/// The conversation of this id, as `client` has it after a sync.
+pub(crate) async fn synced(client: &Client, id: &GroupId) -> Conversation {
+    client.conversations().sync().await.unwrap();
+    let mut conversation = client.conversations().get(id).await.unwrap();
+    conversation.sync().await.unwrap();
+    conversation.refresh().await.unwrap();
+    conversation
+}
+
+/// The texts of a conversation, oldest first.
+pub(crate) async fn texts(conversation: &Conversation) -> Vec<String> {
+    let messages = conversation
+        .messages(&MessageQuery::default())
+        .await
+        .unwrap();
+    messages.iter().filter_map(text).collect()
+}
+
+/// What a message says, if it is a text.
+pub(crate) fn text(message: &Message) -> Option<String> {
+    match &message.content {
+        Content::Text(text) => Some(text.0.clone()),
+        _ => None,
+    }
+}
+
+/// How many entries about commits there are.
+pub(crate) async fn changes(conversation: &Conversation) -> usize {
+    let query = MessageQuery {
+        kind: Some(MessageKind::MembershipChange),
+        ..MessageQuery::default()
+    };
+    conversation.messages(&query).await.unwrap().len()
+}
+
+/// All have the same history.
+pub(crate) async fn assert_same_epoch(conversations: &[&Conversation]) {
+    let mut authenticators = Vec::new();
+    for conversation in conversations {
+        authenticators.push(conversation.epoch_authenticator().await.unwrap());
+    }
+    let first = &authenticators[0];
+    assert!(authenticators.iter().all(|one| one == first));
+}
+
+/// Waits for something that must come soon.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, what)
+        .await
+        .expect("it comes soon")
+}

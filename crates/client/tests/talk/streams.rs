@@ -1,0 +1,113 @@
+use folkmoot_client::StreamOptions;
+use folkmoot_conversation::{ConsentState, context::ConversationKind};
+
+use crate::people::{World, both_generations, group, soon, synced, text};
+
+both_generations!(
+    a_stream_shows_messages_as_they_come,
+    a_stream_shows_conversations_as_they_come,
+    a_stream_goes_on_where_an_earlier_one_ended,
+    a_stream_shows_what_it_is_asked_for,
+);
+
+async fn a_stream_shows_messages_as_they_come(world: World) {
+    let [alice, bob] = world.clients().await;
+    let options = StreamOptions {
+        without_own: true,
+        without_changes: true,
+        ..StreamOptions::default()
+    };
+    let mut heard = bob
+        .conversations()
+        .stream_all_messages(options)
+        .await
+        .unwrap();
+    // Neither conversation exists when the stream begins.
+    let dm = alice.conversations().new_dm(bob.inbox_id()).await.unwrap();
+    dm.send_text("one").await.unwrap();
+    assert_eq!(text(&soon(heard.next()).await.unwrap()).unwrap(), "one");
+    let picnic = group(&alice, &[&bob]).await;
+    picnic.send_text("two").await.unwrap();
+    let message = soon(heard.next()).await.unwrap();
+    assert_eq!(text(&message).unwrap(), "two");
+    assert_eq!(message.sender, alice.inbox_id());
+    assert_eq!(message.conversation_id, *picnic.id());
+    let there = bob.conversations().get(dm.id()).await.unwrap();
+    there.send_text("own words").await.unwrap();
+    dm.send_text("three").await.unwrap();
+    assert_eq!(text(&soon(heard.next()).await.unwrap()).unwrap(), "three");
+}
+
+async fn a_stream_shows_conversations_as_they_come(world: World) {
+    let [alice, bob] = world.clients().await;
+    let mut new = bob.conversations().stream(None).await.unwrap();
+    let mut groups = bob
+        .conversations()
+        .stream(Some(ConversationKind::Group))
+        .await
+        .unwrap();
+    let dm = alice.conversations().new_dm(bob.inbox_id()).await.unwrap();
+    assert_eq!(soon(new.next()).await.unwrap().id(), dm.id());
+    let picnic = group(&alice, &[&bob]).await;
+    assert_eq!(soon(new.next()).await.unwrap().id(), picnic.id());
+    assert_eq!(soon(groups.next()).await.unwrap().id(), picnic.id());
+}
+
+async fn a_stream_goes_on_where_an_earlier_one_ended(world: World) {
+    let [alice, bob] = world.clients().await;
+    let dm = alice.conversations().new_dm(bob.inbox_id()).await.unwrap();
+    let options = StreamOptions {
+        without_changes: true,
+        ..StreamOptions::default()
+    };
+    let mut first = bob
+        .conversations()
+        .stream_all_messages(options.clone())
+        .await
+        .unwrap();
+    dm.send_text("one").await.unwrap();
+    assert_eq!(text(&soon(first.next()).await.unwrap()).unwrap(), "one");
+    let after = Some(first.position());
+    drop(first);
+    dm.send_text("two").await.unwrap();
+    let mut second = bob
+        .conversations()
+        .stream_all_messages(StreamOptions { after, ..options })
+        .await
+        .unwrap();
+    dm.send_text("three").await.unwrap();
+    assert_eq!(text(&soon(second.next()).await.unwrap()).unwrap(), "two");
+    assert_eq!(text(&soon(second.next()).await.unwrap()).unwrap(), "three");
+}
+
+async fn a_stream_shows_what_it_is_asked_for(world: World) {
+    let [alice, bob] = world.clients().await;
+    let dm = alice.conversations().new_dm(bob.inbox_id()).await.unwrap();
+    let picnic = group(&alice, &[&bob]).await;
+    let there = synced(&bob, dm.id()).await;
+    there.set_consent(ConsentState::Denied).await.unwrap();
+    let options = StreamOptions {
+        consent: vec![ConsentState::Unknown, ConsentState::Allowed],
+        without_changes: true,
+        ..StreamOptions::default()
+    };
+    let mut wanted = bob
+        .conversations()
+        .stream_all_messages(options)
+        .await
+        .unwrap();
+    let mut one = there.stream(StreamOptions::default()).await.unwrap();
+    dm.send_text("not wanted").await.unwrap();
+    assert_eq!(
+        text(&soon(one.next()).await.unwrap()).unwrap(),
+        "not wanted"
+    );
+    picnic.send_text("wanted").await.unwrap();
+    assert_eq!(text(&soon(wanted.next()).await.unwrap()).unwrap(), "wanted");
+    let mut consents = bob.conversations().stream_consent().await.unwrap();
+    there.set_consent(ConsentState::Allowed).await.unwrap();
+    assert_eq!(
+        soon(consents.next()).await.unwrap().state,
+        ConsentState::Allowed
+    );
+}
