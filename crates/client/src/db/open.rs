@@ -49,6 +49,8 @@ pub(super) fn to_read(path: &Path, key: &FileKey) -> Result<Connection, DbError>
 fn unlock(connection: &Connection, path: &Path, key: &FileKey) -> Result<(), DbError> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // It would tell standard error about wrong keys; we tell whoever asked.
+    connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     connection.execute_batch(&key.pragma())?;
     // SQLite without encryption ignores the line above.
     let mut version = connection.prepare("PRAGMA cipher_version")?;

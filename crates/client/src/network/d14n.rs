@@ -16,9 +16,7 @@ use folkmoot_wire::{
     proto::xmtp::{
         mls::api::v1 as mls,
         xmtpv4::{
-            envelopes::{
-                AuthenticatedData, ClientEnvelope, client_envelope::Payload,
-            },
+            envelopes::{AuthenticatedData, ClientEnvelope, client_envelope::Payload},
             message_api::{
                 self, EnvelopesQuery, QueryEnvelopesRequest,
                 replication_api_client::ReplicationApiClient,

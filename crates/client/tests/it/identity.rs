@@ -10,7 +10,7 @@ use folkmoot_client::{
     Assertion, Authenticator, Background, Client, ContractWallet, Error, Lookup, Passkey, SignWith,
     Signer, SignerError,
     db::{DatabaseKey, DatabaseOptions},
-    identity::{IdentityError, Reassign, revoke_installations},
+    identity::{Directory, IdentityError, Reassign, revoke_installations},
     network::{
         CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, Network,
         NetworkError, Newest, OutgoingCommitLogEntry, OutgoingMessage, Page, Subscription, Topics,
@@ -670,12 +670,7 @@ async fn a_log_with_a_lie_in_it_is_told_and_not_believed() {
 
     let mut bent = Bent::new(Generation::V3.network(&node.url));
     bent.lie = Some(Bytes::from_static(b"\xff"));
-    let database = folkmoot_client::db::Database::open(&DatabaseOptions::in_memory()).unwrap();
-    let directory = folkmoot_client::identity::Directory::new(
-        Arc::new(bent),
-        database,
-        Arc::new(folkmoot_client::SystemClock),
-    );
+    let directory = Directory::in_memory(Arc::new(bent)).unwrap();
     let error = directory.refresh(&[ada.inbox_id()]).await.unwrap_err();
     assert!(matches!(
         identity_error(error),
