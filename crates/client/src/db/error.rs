@@ -49,9 +49,6 @@ pub enum DbError {
         /// What the system says.
         cause: io::Error,
     },
-    /// The keyring of the operating system did not give a key.
-    #[error("the keyring: {0}")]
-    Keyring(String),
     /// The program was linked with an SQLite that cannot encrypt.
     #[error("this program was built without encryption for databases")]
     NoEncryption,
