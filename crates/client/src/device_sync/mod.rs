@@ -169,8 +169,11 @@ impl Devices {
         if ask == Ask::Network {
             core.sync_welcomes().await?;
             for group in core.db.read(store::sync_groups).await? {
-                core.run(&group, |state, core| Box::pin(state.sync(core)))
-                    .await?;
+                let synced = core.run(&group, |state, core| Box::pin(state.sync(core)));
+                if let Err(cause) = synced.await {
+                    // An old group that is lost must not keep us from the others.
+                    tracing::warn!(%group, %cause, "a group of our own devices cannot be read");
+                }
             }
             self.ensure_group().await?;
         }

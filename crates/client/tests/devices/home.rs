@@ -8,7 +8,7 @@ use folkmoot_client::{
 };
 use folkmoot_conversation::content::Content;
 use folkmoot_identity::WalletSecret;
-use folkmoot_node::{History, HistoryConfig};
+use folkmoot_node::files::{History, HistoryConfig};
 use folkmoot_testkit::TestNode;
 use folkmoot_wire::InboxId;
 use tempfile::TempDir;
