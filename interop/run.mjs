@@ -1,12 +1,14 @@
-// Runs official XMTP SDKs against a real node. See README.md; `--help` lists the options.
+// Runs official XMTP SDKs and our own client against a real node. See README.md; `--help` lists
+// the options.
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { browser, nativeActor } from './lib/actors.mjs';
+import { encounters } from './encounters.mjs';
+import { browser, nativeActor, ourActor } from './lib/actors.mjs';
 import { Chain, PUBLIC_CHAIN, TEST_CHAIN } from './lib/chain.mjs';
-import { TARGET, chromium, node22, nodeForNewestSdk, packages, page } from './lib/install.mjs';
+import { TARGET, chromium, node22, nodeForNewestSdk, ourClient, packages, page } from './lib/install.mjs';
 import { TestNode } from './lib/node.mjs';
 import { freeOffset } from './lib/ports.mjs';
 import { stopAll, tail } from './lib/processes.mjs';
@@ -16,8 +18,10 @@ import { meetings, scenarios } from './scenarios.mjs';
 
 const HELP = `node interop/run.mjs [options]
   --program FILE     the folkmoot program (target/release/folkmoot)
+  --client FILE      the program around our client (target/release/client-actor)
   --only TEXT        only what has TEXT in "SDK API scenario", for example "node6 v3 burst"
-  --full             the long forms: 20 rounds of the bursts
+  --pair A+B         who meets whom, for example node6+node5, to see what is usual among official SDKs
+  --full             the long forms: many rounds of the bursts, groups of 250, all encounters
   --rounds N         N rounds of every scenario
   --port-offset N    shift the node's ports (0, or the first free offset)
   --no-evm           do not start an Ethereum chain; skips the contract wallets
@@ -27,7 +31,9 @@ const HELP = `node interop/run.mjs [options]
 const { values: options } = parseArgs({
   options: {
     program: { type: 'string', default: 'target/release/folkmoot' },
+    client: { type: 'string' },
     only: { type: 'string' },
+    pair: { type: 'string' },
     full: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     'port-offset': { type: 'string' },
@@ -50,6 +56,10 @@ async function prepareHosts(env, missing) {
   const newest = await nodeForNewestSdk();
   if (newest.missing) missing.push(newest.missing);
   else openers.set('node6', () => nativeActor({ node: newest.node, sdk: 'node-sdk-6', log: log('node6'), env }));
+  const ours = ourClient(resolve(options.client ?? 'target/release/client-actor'));
+  if (ours.missing && options.client) missing.push(ours.missing);
+  else if (ours.missing) say(`without ${ours.missing}`);
+  else openers.set('ours', () => ourActor({ program: ours.actor, log: log('ours'), env }));
   const found = chromium();
   let window;
   if (found.missing) {
@@ -92,7 +102,8 @@ async function play(suite, scenario, { hosts, node, chain, parties }) {
   let notes = [];
   for (let round = 1; round <= rounds; round += 1) {
     const seed = `${options.seed} ${label} ${round}`;
-    const world = new World({ suite, hosts, node, chain, seed });
+    const world = new World({ suite, hosts, node, chain, seed, full: options.full });
+    world.round = round;
     world.parties = parties;
     try {
       if (!node.alive) await node.start();
@@ -116,6 +127,25 @@ async function play(suite, scenario, { hosts, node, chain, parties }) {
   const seconds = secondsSince(began);
   say(`ok    ${label} ${seconds.toFixed(1)} s${notes.length ? ` (${notes.join(', ')})` : ''}`);
   return { outcome: 'pass', seconds, notes };
+}
+
+/** Ours with each official SDK, each of the two first; the short form is content with the newest. */
+function pairs(sdks) {
+  const suite = (sdk, other, api) => {
+    const can = (one) => [sdk, other].every((make) => !one.without?.includes(make) && (make !== 'browser' || one.pages !== false));
+    return { name: `${sdk}+${other} ${api}`, sdk, other, api, scenarios: encounters.filter(can) };
+  };
+  const both = ['v3', 'd14n'];
+  if (options.pair) {
+    const [sdk, other] = options.pair.split('+');
+    return both.map((api) => suite(sdk, other, api));
+  }
+  if (!sdks.includes('ours')) return [];
+  const official = sdks.filter((sdk) => sdk !== 'ours' && (options.full || sdk !== 'node5'));
+  return official.flatMap((other) => {
+    const apis = other === 'browser' && !options.full ? ['v3'] : both;
+    return apis.flatMap((api) => [suite('ours', other, api), suite(other, 'ours', api)]);
+  });
 }
 
 /** A plain table: one row per scenario, one column per SDK and API. */
@@ -147,6 +177,7 @@ async function main() {
   const suites = hosts.sdks.flatMap((sdk) => both.map((api) => ({ name: `${sdk} ${api}`, sdk, api, scenarios })));
   const parties = suites.map(({ sdk, api }) => ({ sdk, api }));
   if (parties.length) suites.push({ name: 'mixed', ...parties[0], scenarios: meetings, parties });
+  suites.push(...pairs(hosts.sdks));
 
   const results = [];
   for (const suite of suites) {
@@ -154,6 +185,7 @@ async function main() {
     for (const scenario of suite.scenarios) {
       if (options.only && !`${suite.name} ${scenario.name}`.includes(options.only)) continue;
       if (scenario.needs === 'chain' && !chain) continue;
+      if (scenario.needs === 'ours' && !hosts.sdks.includes('ours')) continue;
       const result = await play(suite, scenario, { hosts, node, chain, parties: suite.parties });
       results.push({ suite: suite.name, scenario: scenario.name, ...result });
     }
@@ -164,12 +196,15 @@ async function main() {
 
   const at = (row, column) => results.find((one) => one.scenario === row && one.suite === column);
   const columns = suites.map((suite) => suite.name).filter((name) => results.some((one) => one.suite === name));
-  const rows = [...scenarios, ...meetings].map((one) => one.name).filter((name) => results.some((one) => one.scenario === name));
   const cell = (row, column) => {
     const result = at(row, column);
     return result ? `${result.outcome} ${result.seconds.toFixed(1)} s` : '';
   };
-  if (rows.length) say(`\n${table(columns, rows, cell)}\n`);
+  for (const group of [scenarios, meetings, encounters]) {
+    const of = columns.filter((name) => suites.find((suite) => suite.name === name).scenarios.some((one) => group.includes(one)));
+    const rows = group.map((one) => one.name).filter((row) => of.some((column) => at(row, column)));
+    if (rows.length) say(`\n${table(of, rows, cell)}\n`);
+  }
   for (const what of missing) say(`SKIPPED: ${what}`);
   const failed = results.filter((one) => one.outcome === 'FAIL').length;
   say(`${results.length - failed} scenarios passed, ${failed} failed, ${missing.length} parts skipped`);

@@ -1,13 +1,10 @@
-// What people do with official SDKs, told once for every SDK and both APIs. A scenario fails
-// by throwing. `world` is described in lib/world.mjs.
+// What people do with clients, told once for every SDK and both APIs. A scenario fails by
+// throwing. `world` is described in lib/world.mjs.
 
 import { deepStrictEqual as same, ok, strictEqual } from 'node:assert';
 
 import { eventually } from './lib/time.mjs';
-
-/** Consent values of the SDKs. */
-const ALLOWED = 1;
-const DENIED = 2;
+import { ALLOWED, DENIED, agree, twoDevices } from './lib/words.mjs';
 
 /** The scenarios that run once per SDK and API. */
 export const scenarios = [
@@ -19,7 +16,7 @@ export const scenarios = [
       same(await alice.reachable(alice, bob, nobody), [true, true, false]);
       ok(alice.inbox !== bob.inbox);
       strictEqual((await alice.inboxState()).installations.length, 1);
-      world.note(`libxmtp ${alice.version.split(' ')[0]}`);
+      world.note(`${alice.sdk === 'ours' ? 'folkmoot' : 'libxmtp'} ${alice.version.split(' ')[0]}`);
     },
   },
   {
@@ -308,25 +305,28 @@ export const meetings = [
     rounds: { short: 2, full: 20 },
     run: burst,
   },
+  {
+    name: 'burst, three of ours and two official listeners',
+    seconds: 240,
+    rounds: { short: 2, full: 100 },
+    needs: 'ours',
+    async run(world) {
+      const ours = world.parties.filter(({ sdk }) => sdk === 'ours');
+      const official = world.parties.filter(({ sdk }) => sdk !== 'ours');
+      // Another pair listens each time, and the sender is ours every second time.
+      const turn = (list, index) => list[(world.round + index) % list.length];
+      await burst(world, {
+        sender: world.round % 2 ? turn(ours, 0) : turn(official, 4),
+        listeners: [turn(ours, 0), turn(ours, 1), turn(ours, 2), turn(official, 0), turn(official, 3)],
+        joiners: [turn(ours, 3), turn(official, 1), turn(ours, 4), turn(official, 2)],
+      });
+    },
+  },
 ];
 
 /** One person for each SDK and API that is installed. */
 function everyParty(world) {
   return Promise.all(world.parties.map(({ sdk, api }) => world.person(`${sdk} ${api}`, { sdk, api })));
-}
-
-/** A phone that did `before`, then a laptop of the same inbox; both know of each other. */
-async function twoDevices(world, before = async () => {}) {
-  const phone = await world.person('alice', { deviceSync: true, own: true });
-  // Each device opens a group for the two, in the background; the newest one counts.
-  await eventually('the phone has opened its group', 20, () => phone.syncDevices());
-  await before(phone);
-  const laptop = await world.secondDevice(phone, { deviceSync: true, own: true });
-  strictEqual(laptop.inbox, phone.inbox);
-  ok(laptop.installation !== phone.installation);
-  await eventually("the phone is in the laptop's group", 20, async () => (await phone.syncDevices()) >= 2);
-  await laptop.syncDevices();
-  return [phone, laptop];
 }
 
 /** A contract wallet opens an inbox, is found, and talks; its key is asked for a second time, too. */
@@ -345,35 +345,42 @@ async function contractWallet(world, wallet) {
   same((await alice.inboxState()).installations, [alice.installation, laptop.installation].sort());
 }
 
-/** Four people join while two hundred messages go to two who listen; both hear all, in order. */
-async function burst(world) {
+/**
+ * Four people join while two hundred messages go to those who listen; all hear all, in order. The
+ * parties say what each is; without them all are of the suite's SDK, or of every one in turn.
+ */
+async function burst(world, parties) {
   const texts = Array.from({ length: 200 }, (_, index) => `message ${index + 1}`);
-  const party = (index) => (world.parties ? { ...world.parties[index % world.parties.length], own: true } : { own: true });
-  const [alice, bob, carol] = await Promise.all(
-    ['alice', 'bob', 'carol'].map((name, index) => world.person(name, party(index))),
-  );
-  const joiners = await Promise.all(
-    ['dave', 'erin', 'frank', 'grace'].map((name, index) => world.person(name, { ...party(index + 3), own: false })),
-  );
-  const group = await alice.group([bob, carol]);
-  await Promise.all([bob.sync(), carol.sync()]);
-  await Promise.all([bob.listen(), carol.listen()]);
+  const every = (index) => (world.parties ? world.parties[index % world.parties.length] : {});
+  const { sender, listeners, joiners } = parties ?? {
+    sender: every(0),
+    listeners: [every(1), every(2)],
+    joiners: [every(3), every(4), every(5), every(6)],
+  };
+  const alice = await world.person('alice', { ...sender, own: true });
+  const names = ['bob', 'carol', 'dave', 'erin', 'frank'];
+  const hearers = await Promise.all(listeners.map((party, index) => world.person(names[index], { ...party, own: true })));
+  const newcomers = await Promise.all(joiners.map((party, index) => world.person(`newcomer ${index + 1}`, party)));
+  const group = await alice.group(hearers);
+  await Promise.all(hearers.map((one) => one.sync()));
+  await Promise.all(hearers.map((one) => one.listen()));
   const sent = alice.sayAll(group, texts);
   const joined = (async () => {
-    for (const [index, joiner] of joiners.entries()) {
-      const inviter = index % 2 === 0 ? alice : bob;
-      await inviter.add(group, joiner);
-      await joiner.sync();
+    for (const [index, newcomer] of newcomers.entries()) {
+      const inviter = index % 2 === 0 ? alice : hearers[0];
+      await inviter.add(group, newcomer);
+      await newcomer.sync();
     }
   })();
   await Promise.all([sent, joined]);
-  for (const one of [bob, carol]) {
+  for (const one of hearers) {
     const heard = await one.heard(texts.length, { id: group, seconds: 90 });
-    same(heard.map((message) => message.text), texts, `what ${one.who} heard`);
+    same(heard.map((message) => message.text), texts, `what ${one.who} (${one.sdk} ${one.api}) heard`);
     await one.sees(group, texts);
   }
-  for (const joiner of joiners) {
-    const { members } = await joiner.read(group);
-    strictEqual(members.length, 7, `members that ${joiner.who} sees`);
+  for (const newcomer of newcomers) {
+    const { members } = await newcomer.read(group);
+    strictEqual(members.length, 1 + hearers.length + newcomers.length, `members that ${newcomer.who} sees`);
   }
+  await agree(group, [alice, ...hearers, ...newcomers]);
 }

@@ -1,5 +1,5 @@
-// The hosts of official SDKs: a Node.js process for a native SDK, a page in headless Chromium
-// for the browser SDK. Both answer `call(name, args)`.
+// The hosts of clients: a Node.js process for a native SDK, a program for our own client, a page
+// in headless Chromium for the browser SDK. All answer `call(name, args)`.
 
 import { createReadStream, statSync } from 'node:fs';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,9 +12,18 @@ import { TARGET, load } from './install.mjs';
 import { start, stop } from './processes.mjs';
 
 /** A native SDK in a process of its own. */
-export async function nativeActor({ node, sdk, log, env }) {
-  const script = join(TARGET, 'actor/node.mjs');
-  const handle = start(node, [script, sdk], { log, pipe: true, cwd: TARGET, env });
+export function nativeActor({ node, sdk, log, env }) {
+  return processActor({ program: node, args: [join(TARGET, 'actor/node.mjs'), sdk], name: sdk, log, env });
+}
+
+/** Our client in a process of its own. */
+export function ourActor({ program, log, env }) {
+  return processActor({ program, args: [], name: 'client-actor', log, env });
+}
+
+/** A process that takes a request per line and answers each with a line. */
+async function processActor({ program, args, name: sdk, log, env }) {
+  const handle = start(program, args, { log, pipe: true, cwd: TARGET, env });
   const waiting = new Map();
   let number = 0;
   const ready = new Promise((resolve, reject) => {
@@ -48,6 +57,10 @@ export async function nativeActor({ node, sdk, log, env }) {
         waiting.set(number, { resolve, reject });
         handle.child.stdin.write(`${JSON.stringify({ number, name, args })}\n`);
       });
+    },
+    /** Ends it at once, in the middle of whatever it does. */
+    kill() {
+      return stop(handle, { signal: 'SIGKILL' });
     },
     async close() {
       handle.child.stdin.end();

@@ -128,6 +128,12 @@ async function withTrixieLibraries(node, copy) {
   await run(patchelf, ['--set-interpreter', loader, copy]);
 }
 
+/** The program around our own client: `{ actor }` or `{ missing }`. */
+export function ourClient(file) {
+  const advice = 'cargo build --release -p folkmoot-testkit --features client-actor --bin client-actor';
+  return existsSync(file) ? { actor: file } : { missing: `our client: no ${file}; build it with \`${advice}\`` };
+}
+
 /** The machine's Chromium: `{ chromium }` or `{ missing }`. */
 export function chromium() {
   const given = process.env.CHROMIUM;

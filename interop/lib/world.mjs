@@ -3,8 +3,11 @@
 
 import { createHash } from 'node:crypto';
 import { deepStrictEqual } from 'node:assert';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 
-import { load } from './install.mjs';
+import { TARGET, load } from './install.mjs';
+import { eventually } from './time.mjs';
 
 /** One client: an installation of a person's inbox. */
 class Client {
@@ -19,8 +22,18 @@ class Client {
   }
 
   async open(options) {
+    this.options = options;
     Object.assign(this, await this.#call('open', { key: this.key, wallet: this.wallet, ...options }));
     return this;
+  }
+
+  /** Ends the process in the middle of whatever it does. Only for somebody with one of their `own`. */
+  kill = () => this.actor.kill();
+
+  /** Starts a process for the client again, on the database that the last one left. */
+  async reopen() {
+    this.actor = await this.another();
+    return this.open(this.options);
   }
 
   reachable = (...others) => this.#call('reachable', { addresses: others.map((one) => one.address ?? one) });
@@ -28,15 +41,26 @@ class Client {
   group = (others, options) => this.#call('group', { inboxes: others.map((one) => one.inbox), options });
   say = (id, text) => this.#call('say', { id, text });
   sayAll = (id, texts) => this.#call('sayAll', { id, texts });
-  react = (id, to, emoji) => this.#call('react', { id, to, emoji });
+  send = (id, content) => this.#call('send', { id, content });
+  react = (id, to, emoji, options) => this.#call('react', { id, to, emoji, ...options });
   reply = (id, to, text) => this.#call('reply', { id, to, text });
   add = (id, ...others) => this.#call('add', { id, inboxes: others.map((one) => one.inbox) });
   remove = (id, ...others) => this.#call('remove', { id, inboxes: others.map((one) => one.inbox) });
   update = (id, change) => this.#call('update', { id, ...change });
+  deleteMessage = (id, message) => this.#call('deleteMessage', { id, message: message.id ?? message });
   promote = (id, other) => this.#call('promote', { id, inbox: other.inbox });
+  demote = (id, other) => this.#call('demote', { id, inbox: other.inbox });
+  crown = (id, other) => this.#call('crown', { id, inbox: other.inbox });
+  uncrown = (id, other) => this.#call('uncrown', { id, inbox: other.inbox });
+  permissions = (id) => this.#call('permissions', { id });
+  permit = (id, what, to) => this.#call('permit', { id, what, to });
+  leave = (id) => this.#call('leave', { id });
+  disappear = (id, settings) => this.#call('disappear', { id, settings });
+  state = (id) => this.#call('state', { id });
+  lastRead = (id) => this.#call('lastRead', { id });
   sync = () => this.#call('sync');
   conversations = () => this.#call('conversations');
-  read = (id) => this.#call('read', { id });
+  read = (id, options) => this.#call('read', { id, ...options });
   listen = () => this.#call('listen');
   heard = (count, options) => this.#call('heard', { count, ...options });
   troubles = () => this.#call('troubles');
@@ -44,6 +68,13 @@ class Client {
   allow = (other) => this.#call('allow', { inbox: other.inbox, state: 1 });
   deny = (other) => this.#call('allow', { inbox: other.inbox, state: 2 });
   consent = (other) => this.#call('consent', { inbox: other.inbox });
+  allowConversation = (id) => this.#call('allowConversation', { id, state: 1 });
+  denyConversation = (id) => this.#call('allowConversation', { id, state: 2 });
+  conversationConsent = (id) => this.#call('conversationConsent', { id });
+  exportArchive = (path, key) => this.#call('exportArchive', { path, key });
+  importArchive = (path, key) => this.#call('importArchive', { path, key });
+  seal = (attachment, url) => this.#call('seal', { attachment, url });
+  unseal = (remote, payload) => this.#call('unseal', { remote, payload });
   inboxState = () => this.#call('inbox');
   revokeOthers = () => this.#call('revokeOthers');
   addAccount = (key) => this.#call('addAccount', { key });
@@ -57,6 +88,14 @@ class Client {
     return (await this.read(id)).messages.filter((message) => message.type === 'text').map((message) => message.text);
   }
 
+  /** Waits until the conversation is known, which others opened. */
+  async meets(id, seconds = 20) {
+    await eventually(`${this.who} is in the conversation`, seconds, async () => {
+      await this.sync();
+      return (await this.conversations()).some((one) => one.id === id);
+    });
+  }
+
   /** Fails unless the conversation holds exactly these texts, in this order. */
   async sees(id, texts) {
     deepStrictEqual(await this.texts(id), texts, `what ${this.who} sees`);
@@ -66,14 +105,15 @@ class Client {
 /** What one run of a scenario works with. */
 export class World {
   /**
-   * `suite` says which SDK and API people use unless told otherwise; `hosts` opens actors by
-   * SDK; `node` is the node under test; `chain` the Ethereum chain.
+   * `suite` says which SDK and API people use unless told otherwise, and which `other` SDK those
+   * that `stranger` opens use; `hosts` opens actors by SDK; `node` is the node under test; `chain`
+   * the Ethereum chain; `full` asks for the long forms.
    */
-  constructor({ suite, hosts, node, chain, seed }) {
-    Object.assign(this, { suite, hosts, node, chain, seed });
+  constructor({ suite, hosts, node, chain, seed, full = false }) {
+    Object.assign(this, { suite, hosts, node, chain, seed, full });
     this.actors = new Map();
-    this.count = 0;
     this.notes = [];
+    this.folder = join(TARGET, 'databases', createHash('sha256').update(seed).digest('hex').slice(0, 16));
   }
 
   /** Opens a client for each name, side by side. */
@@ -84,6 +124,11 @@ export class World {
   /** Opens a client with a new account. `options` may name another `sdk` or `api`. */
   async person(name, options = {}) {
     return this.#client(name, await this.account(name), options);
+  }
+
+  /** Opens a client of the suite's other SDK. */
+  stranger(name, options = {}) {
+    return this.person(name, { sdk: this.suite.other, ...options });
   }
 
   /** Opens one more client of `person`'s inbox: a second device. */
@@ -99,22 +144,40 @@ export class World {
     return { key, address: privateKeyToAccount(key).address.toLowerCase() };
   }
 
-  async #client(who, account, { sdk = this.suite.sdk, api = this.suite.api, wallet = account.wallet, deviceSync, own = false } = {}) {
+  /**
+   * `own`: in a process of its own; `stored`: with a database that outlives it; `through` takes
+   * the node's addresses and gives those that this client is to use.
+   */
+  async #client(who, account, options = {}) {
+    const { sdk = this.suite.sdk, api = this.suite.api, wallet = account.wallet, deviceSync, through } = options;
+    const { stored = false, own = stored } = options;
     const actor = await this.#actor(sdk, own ? who : '');
     const owner = wallet ? { ...account, wallet, address: wallet.address.toLowerCase() } : account;
-    const client = new Client(actor, who, owner);
+    const client = new Client(actor, who, { ...owner, sdk, api });
+    client.another = () => {
+      this.actors.delete(nameOf(sdk, who));
+      return this.#actor(sdk, who);
+    };
+    const addresses = through ? through(this.node.addresses) : this.node.addresses;
     return client.open({
-      network: networkOf(sdk, api, this.node.addresses),
-      historySyncUrl: deviceSync ? forBrowser(sdk, this.node.addresses.history) : undefined,
+      network: networkOf(sdk, api, addresses),
+      historySyncUrl: deviceSync ? forBrowser(sdk, addresses.history) : undefined,
       deviceSync,
+      path: stored ? this.file(`${who}.db`) : undefined,
     });
   }
 
   /** One actor per SDK; with `name`, one for this client alone. */
   #actor(sdk, name) {
-    const key = `${sdk} ${name}`;
+    const key = nameOf(sdk, name);
     if (!this.actors.has(key)) this.actors.set(key, this.hosts.open(sdk));
     return this.actors.get(key);
+  }
+
+  /** A file of this run, which ends with it. */
+  file(name) {
+    mkdirSync(this.folder, { recursive: true });
+    return join(this.folder, name.replaceAll(' ', '-'));
   }
 
   /** A line for the report, for example a figure. */
@@ -125,7 +188,12 @@ export class World {
   async close() {
     const actors = await Promise.allSettled(this.actors.values());
     await Promise.allSettled(actors.map(({ value }) => value?.close()));
+    rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+function nameOf(sdk, name) {
+  return `${sdk} ${name}`;
 }
 
 function forBrowser(sdk, url) {
