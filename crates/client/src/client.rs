@@ -335,8 +335,12 @@ impl Client {
         self.0.key_packages.run_due().await
     }
 
-    /// Ends the background work and waits for it. The database closes with the last handle.
+    /// Makes sure that what was sent could still be read when it arrived, ends the background work
+    /// and waits for it. The database closes with the last handle.
     pub async fn close(self) {
+        if let Err(cause) = self.0.conversations.settle().await {
+            tracing::debug!(%cause, "what was sent last is looked after at the next start");
+        }
         let tasks = std::mem::take(&mut *self.0.tasks.lock());
         for task in tasks {
             task.abort();
@@ -543,6 +547,9 @@ impl ClientBuilder {
         if core.options.background == Background::On {
             core.spawn(look_after_key_packages(Arc::downgrade(&core)));
             core.spawn(disappearing::watch(Arc::downgrade(&core.conversations)));
+            core.spawn(conversation::fork::watch(Arc::downgrade(
+                &core.conversations,
+            )));
             if core.options.device_sync == DeviceSync::On {
                 core.spawn(core.devices.worker());
             }

@@ -5,6 +5,7 @@ mod commit;
 pub(crate) mod content;
 pub(crate) mod core;
 mod error;
+pub(crate) mod fork;
 pub(crate) mod intent;
 mod join;
 pub(crate) mod live;
@@ -22,6 +23,7 @@ use std::{
 
 use folkmoot_conversation::{
     ConsentEntity, ConsentRecord, ConsentState,
+    commit_log::ForkState,
     content::{Content, DeleteMessage, EncodedContent, LeaveRequest, ReadReceipt},
     context::{AdminChange, Attribute, Context, ConversationKind, DisappearingSettings},
     deletion::{self, DeletionTarget},
@@ -393,9 +395,7 @@ impl Conversation {
             .db
             .read(move |db| Ok(rows::dm_copies(db, &dm_id)?))
             .await?;
-        let best = copies
-            .iter()
-            .find(|row| row.active && row.trouble.is_none());
+        let best = copies.iter().find(|row| row.active && !row.is_locked_out());
         Ok(best.map_or_else(|| self.row.id.clone(), |row| row.id.clone()))
     }
 
@@ -900,6 +900,16 @@ impl Conversation {
             .await
     }
 
+    /// Asks to be added again to a group that this installation lost: those who can answer are
+    /// its super admins.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub async fn request_readd(&self) -> Result<(), Error> {
+        self.core.request_readd(&self.row.id).await
+    }
+
     /// Asks to be removed: a super admin's client will do it.
     ///
     /// # Errors
@@ -989,6 +999,16 @@ impl Conversation {
             .read(move |db| Ok(rows::commit_log(db, &id)?))
             .await?;
         Ok(log)
+    }
+
+    /// Compares what this installation saw of the group with what its super admins saw.
+    ///
+    /// # Errors
+    ///
+    /// What the network says; d14n has no commit logs.
+    pub async fn compare_commit_logs(&self) -> Result<ForkState, Error> {
+        let row = self.newest().await?;
+        self.core.compare(&row).await
     }
 
     /// How far the log of the group was read: the last sequence id of each originator.

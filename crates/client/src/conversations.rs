@@ -11,7 +11,7 @@ use folkmoot_conversation::{
     dm::DmId,
     permissions::PolicySet,
 };
-use folkmoot_wire::{GroupId, InboxId, MessageId};
+use folkmoot_wire::{GroupId, InboxId, MessageId, VectorClock};
 use futures::{StreamExt, stream};
 
 use crate::{
@@ -281,7 +281,7 @@ impl Conversations {
             .db
             .read(move |db| Ok(rows::dm_copies(db, &text)?))
             .await?;
-        let usable = |row: &ConversationRow| row.active && row.trouble.is_none();
+        let usable = |row: &ConversationRow| row.active && !row.is_locked_out();
         Ok(copies.into_iter().find(usable))
     }
 
@@ -438,7 +438,7 @@ impl Conversations {
             .filter(|row| {
                 let consent = consents.get(&row.id).copied().unwrap_or_default();
                 row.active
-                    && row.trouble.is_none()
+                    && !row.is_locked_out()
                     && (wanted.is_empty() || !row.kind.is_visible() || wanted.contains(&consent))
             })
             .collect();
@@ -572,6 +572,17 @@ impl Conversations {
         ChangeStream::start(Arc::clone(&self.core)).await
     }
 
+    /// Compares what this installation saw of its groups with what their super admins saw, and
+    /// shares what it saw where that is its part. Returns the groups it has parted from. The
+    /// background work does this every five minutes.
+    ///
+    /// # Errors
+    ///
+    /// What the network or the database says.
+    pub async fn look_for_forks(&self) -> Result<Vec<GroupId>, Error> {
+        self.core.look_for_forks().await
+    }
+
     /// How the client listens to the network.
     #[must_use]
     pub fn live_state(&self) -> LiveState {
@@ -690,13 +701,15 @@ impl Core {
             .write(move |db| Ok(batch.write(db, &stored)?))
             .await?;
         self.changes.tell_written(&written);
-        self.changes.tell(Change::ConversationAdded(id.clone()));
-        self.live.add(&id, folkmoot_wire::VectorClock::new());
+        if metadata.kind != ConversationKind::Oneshot {
+            self.changes.tell(Change::ConversationAdded(id.clone()));
+            self.live.add(&id, VectorClock::new());
+        }
         Ok(id)
     }
 
     /// Forgets a group that nobody else knows.
-    async fn forget(self: &Arc<Self>, id: &GroupId) -> Result<(), Error> {
+    pub(crate) async fn forget(self: &Arc<Self>, id: &GroupId) -> Result<(), Error> {
         self.live.remove(id);
         let gone = id.clone();
         self.run(id, move |state, core| {

@@ -25,7 +25,7 @@ pub(crate) const ATTACHED: &[&str] = &["reaction", "deleteMessage", "editMessage
 
 /// Puts a content into the form in which it travels.
 pub(crate) fn encode(content: &Content) -> Result<EncodedContent, Error> {
-    Ok(content.encode().map_err(Error::Content)?)
+    content.encode().map_err(Error::Content)
 }
 
 /// The content that replaces a message.

@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) joining: tokio::sync::Mutex<()>,
     /// Making DMs takes turns.
     pub(crate) making: tokio::sync::Mutex<()>,
+    /// Up to which commit of ours others were seen to be in step.
+    pub(crate) compared: parking_lot::Mutex<BTreeMap<GroupId, u64>>,
     last_ns: AtomicU64,
 }
 
@@ -66,9 +68,17 @@ impl fmt::Debug for Core {
     }
 }
 
-/// A conversation that nobody else touches meanwhile.
+/// A conversation that nobody else touches meanwhile. Whoever is torn away without
+/// [`Held::finish`] may leave memory and database apart: the next one then loads it anew.
 pub(crate) struct Held {
     state: OwnedMutexGuard<State>,
+}
+
+impl Held {
+    /// Hands the conversation on, in order.
+    pub(crate) fn finish(mut self) {
+        self.state.busy = false;
+    }
 }
 
 impl std::ops::Deref for Held {
@@ -82,13 +92,6 @@ impl std::ops::Deref for Held {
 impl std::ops::DerefMut for Held {
     fn deref_mut(&mut self) -> &mut State {
         &mut self.state
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // Whoever is torn away in the middle may leave memory and database apart.
-        self.state.busy = std::thread::panicking();
     }
 }
 
@@ -126,6 +129,7 @@ impl Core {
             live: Live::default(),
             joining: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
+            compared: parking_lot::Mutex::default(),
             last_ns: AtomicU64::new(0),
         }
     }
@@ -205,7 +209,9 @@ impl Core {
         let slot = self.slots.get(id);
         let task = tokio::spawn(async move {
             let mut state = slot.lock().await;
-            work(&mut state, &core).await
+            let result = work(&mut state, &core).await;
+            state.finish();
+            result
         });
         task.await.map_err(|_| ConversationError::Interrupted)?
     }

@@ -9,8 +9,6 @@ use folkmoot_conversation::{
 };
 use folkmoot_wire::{GroupId, InboxId, MessageId};
 
-use super::rows::Trouble;
-
 /// Why something could not be done in a conversation.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -85,13 +83,6 @@ pub enum ConversationError {
 }
 
 impl ConversationError {
-    pub(crate) const fn from_trouble(trouble: Trouble, at: u64) -> Self {
-        match trouble {
-            Trouble::LockedOut => Self::LockedOut(at),
-            Trouble::Forked => Self::Forked(at),
-        }
-    }
-
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use folkmoot_conversation::{
     ConsentEntity, ConsentState, Group, KeyPackageSecrets, Leaf, Opened, OpenedWelcome, StagedJoin,
     WelcomeFacts, WelcomePointer,
-    context::{Attribute, Context, ConversationKind, OneshotMessage},
+    context::{Attribute, Context, ConversationKind, NewConversation, OneshotMessage},
     joining::{Admission, Joined, admit, needed_to_join},
     readd,
     version::Version,
@@ -296,9 +296,10 @@ impl Core {
             .await?;
         if let Some(old) = &old
             && old.active
-            && old.trouble.is_none()
+            && !old.is_locked_out()
             && old.epoch >= facts.epoch
         {
+            state.finish();
             return Ok(Outcome::Passed);
         }
         let group = match staged.finish() {
@@ -315,7 +316,7 @@ impl Core {
             old,
         };
         state.enter(self, joining).await?;
-        drop(state);
+        state.finish();
         self.changes.tell(Change::ConversationAdded(id.clone()));
         let cursor = id.clone();
         let cursor = self
@@ -534,10 +535,10 @@ fn incoming(envelope: &WelcomeEnvelope) -> WelcomeMessage {
             id: envelope.sequence,
             created_ns: envelope.created_ns,
             installation_key: installation_key.into(),
-            data: data.into(),
-            hpke_public_key: hpke_public_key.into(),
+            data,
+            hpke_public_key,
             wrapper_algorithm,
-            welcome_metadata: metadata.into(),
+            welcome_metadata: metadata,
         }),
         WelcomeContent::Pointer {
             data,
@@ -547,8 +548,8 @@ fn incoming(envelope: &WelcomeEnvelope) -> WelcomeMessage {
             id: envelope.sequence,
             created_ns: envelope.created_ns,
             installation_key: installation_key.into(),
-            welcome_pointer: data.into(),
-            hpke_public_key: hpke_public_key.into(),
+            welcome_pointer: data,
+            hpke_public_key,
             wrapper_algorithm,
         }),
     };
@@ -579,5 +580,52 @@ impl State {
             self.commit(core, raise).await?;
         }
         self.commit(core, Wish::Readd(vec![requester])).await
+    }
+}
+
+impl Core {
+    /// Asks to be added again to a group that this installation lost.
+    pub(crate) fn request_readd_soon(self: &Arc<Self>, id: &GroupId) {
+        let core = Arc::clone(self);
+        let id = id.clone();
+        tokio::spawn(async move {
+            match core.request_readd(&id).await {
+                Ok(()) => tracing::info!(group = %id, "asked to be added again"),
+                Err(cause) => {
+                    tracing::warn!(group = %id, %cause, "could not ask to be added again")
+                }
+            }
+        });
+    }
+
+    /// Asks those who can to remove this installation from a group and add it again: by a group
+    /// whose welcome carries the request, which everybody throws away.
+    pub(crate) async fn request_readd(self: &Arc<Self>, id: &GroupId) -> Result<(), Error> {
+        let wanted = id.clone();
+        let (row, cursor) = self
+            .db
+            .read(move |db| {
+                let cursor = rows::cursor(db, wanted.as_bytes(), CursorKind::Group)?;
+                Ok((rows::conversation(db, &wanted)?, cursor))
+            })
+            .await?;
+        let row = row.ok_or_else(|| ConversationError::NotFound(id.clone()))?;
+        let context = Context::read(&row.context).map_err(ConversationError::Context)?;
+        let me = self.me.inbox_id();
+        let newest = cursor.last_seen(COMMIT_ORIGINATOR);
+        let (message, recipients) = readd::request(id, newest, &context, me);
+        let new = NewConversation::oneshot(me, message, rand::random());
+        let oneshot = self.create(&new, None).await?;
+        let wish = Wish::Membership {
+            add: recipients.into_iter().collect(),
+            remove: Vec::new(),
+        };
+        let sent = self
+            .run(&oneshot, move |state, core| {
+                Box::pin(state.commit(core, wish))
+            })
+            .await;
+        self.forget(&oneshot).await?;
+        sent
     }
 }

@@ -147,20 +147,28 @@ impl Core {
                 ))
             })
             .await?;
-        let mut inner = self.live.inner.lock();
-        if let Some(guard) = inner.guard.upgrade() {
-            return Ok(guard);
-        }
-        let groups = active.iter().map(|id| {
-            let cursor = cursors.get(id).cloned().unwrap_or_default();
-            (id.clone(), cursor)
+        let groups = active.into_iter().map(|id| {
+            let cursor = cursors.get(&id).cloned().unwrap_or_default();
+            (id, cursor)
         });
-        let mut subscription = self.network.subscribe(Topics {
+        let guard = self.begin_listening(Topics {
             groups: groups.collect(),
             welcomes: vec![(me, welcomes)],
         });
+        // What was joined between reading the list and subscribing.
+        self.add_missing().await?;
+        Ok(guard)
+    }
+
+    /// Subscribes, unless somebody else just did.
+    fn begin_listening(self: &Arc<Self>, topics: Topics) -> Arc<LiveGuard> {
+        let mut inner = self.live.inner.lock();
+        if let Some(guard) = inner.guard.upgrade() {
+            return guard;
+        }
+        inner.groups = topics.groups.iter().map(|(id, _)| id.clone()).collect();
+        let mut subscription = self.network.subscribe(topics);
         inner.control = Some(subscription.control());
-        inner.groups = active.into_iter().collect();
         self.live.state.send_replace(LiveState::On {
             connection: ConnectionState::Connecting,
             caught_up: false,
@@ -177,10 +185,7 @@ impl Core {
             task,
         });
         inner.guard = Arc::downgrade(&guard);
-        drop(inner);
-        // What was joined between reading the list and subscribing.
-        self.add_missing().await?;
-        Ok(guard)
+        guard
     }
 
     async fn add_missing(&self) -> Result<(), Error> {
@@ -247,38 +252,40 @@ impl Core {
     }
 
     /// Works off what streams brought for a conversation.
-    async fn work_off(self: &Arc<Self>, slot: &Slot) {
+    async fn work_off(self: &Arc<Self>, slot: &Arc<Slot>) {
         let mut state = slot.lock().await;
         let inbox = slot.take_inbox();
         if inbox.overflowed {
             state.behind = true;
         }
         if inbox.envelopes.is_empty() && !inbox.overflowed {
+            state.finish();
             return;
         }
         if let Err(cause) = state.take_streamed(self, inbox.envelopes).await {
             tracing::warn!(group = %slot.id, %cause, "messages could not be taken in yet");
-            self.ask_later(&slot.id);
-            return;
-        }
-        if let Err(cause) = state.finish_own_work(self).await {
+            self.ask_later(slot);
+        } else if let Err(cause) = state.finish_own_work(self).await {
             tracing::debug!(group = %slot.id, %cause, "own work goes on later");
+            if cause.is_retryable() {
+                self.ask_later(slot);
+            }
         }
+        state.finish();
     }
 
     /// Asks the node for a conversation's messages in a moment.
-    pub(crate) fn ask_later(self: &Arc<Self>, id: &GroupId) {
+    fn ask_later(self: &Arc<Self>, slot: &Arc<Slot>) {
         let core = Arc::downgrade(self);
-        let id = id.clone();
+        // Kept, so that nobody forgets meanwhile that something is missing.
+        let slot = Arc::clone(slot);
         tokio::spawn(async move {
             let mut pause = FIRST_RETRY;
             loop {
                 tokio::time::sleep(pause).await;
                 let Some(core) = core.upgrade() else { return };
-                let again = core
-                    .run(&id, |state, core| Box::pin(state.sync(core)))
-                    .await;
-                match again {
+                let again = core.run(&slot.id, |state, core| Box::pin(state.sync(core)));
+                match again.await {
                     Err(cause) if cause.is_retryable() => pause = (pause * 2).min(LAST_RETRY),
                     _ => return,
                 }

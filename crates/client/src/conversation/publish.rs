@@ -17,7 +17,7 @@ use super::{
     ConversationError,
     core::Core,
     intent::{Intent, IntentState, Wish},
-    rows::{Batch, Delivered, IntentChange, MembershipState, MessageRow, Overwrite},
+    rows::{Batch, Delivered, IntentChange, MembershipState, MessageRow, Overwrite, Trouble},
     slot::Slot,
     state::{Loaded, State},
 };
@@ -42,15 +42,22 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How old our knowledge of the members' installations may be when we send: 5 s.
 const FRESH_NS: u64 = 5_000_000_000;
+/// How long after sending the log is read.
+const SETTLE: Duration = Duration::from_millis(300);
+const LONGEST_SETTLE: Duration = Duration::from_secs(30);
+/// How long we go on sending without reading the log: 0.5 s. Others could not read what is sealed
+/// for an epoch that is four commits old.
+const UNREAD_NS: u64 = 500_000_000;
 /// How old our leaf may be when we send: 30 days.
 const ROTATION_NS: u64 = 30 * 24 * 3600 * 1_000_000_000;
 
 impl Core {
     /// Sends everything that is queued at `slot`, as one batch.
-    pub(crate) async fn send_queued(self: &Arc<Self>, slot: &Slot) {
+    pub(crate) async fn send_queued(self: &Arc<Self>, slot: &Arc<Slot>) {
         let mut state = slot.lock().await;
         let queued = std::mem::take(&mut *slot.sends.lock());
         if queued.is_empty() {
+            state.finish();
             return;
         }
         let (replies, sends): (Vec<_>, Vec<_>) = queued
@@ -77,6 +84,56 @@ impl Core {
                 }
             }
         }
+        let unsettled = state.unsettled_ns.is_some() && !self.live.follows(&slot.id);
+        if unsettled && !std::mem::replace(&mut state.settling, true) {
+            self.settle_later(slot);
+        }
+        state.finish();
+    }
+}
+
+impl Core {
+    /// Reads a conversation's log in a moment, to see that what was sent there could still be read
+    /// when it arrived. Whoever listens hears of it anyhow.
+    fn settle_later(self: &Arc<Self>, slot: &Arc<Slot>) {
+        let core = Arc::downgrade(self);
+        let slot = Arc::clone(slot);
+        tokio::spawn(async move {
+            let mut pause = SETTLE;
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(core) = core.upgrade() else { return };
+                let settled = core.run(&slot.id, |state, core| {
+                    Box::pin(async move {
+                        let result = state.sync(core).await;
+                        state.settling = false;
+                        result
+                    })
+                });
+                match settled.await {
+                    Err(cause) if cause.is_retryable() => pause = (pause * 2).min(LONGEST_SETTLE),
+                    _ => return,
+                }
+            }
+        });
+    }
+
+    /// Sees to it that everything that was sent could be read: to be awaited before the program
+    /// ends.
+    pub(crate) async fn settle(self: &Arc<Self>) -> Result<(), Error> {
+        for slot in self.slots.recent() {
+            let unsettled = self
+                .run(&slot.id, |state, _| {
+                    let unsettled = state.unsettled_ns.is_some();
+                    Box::pin(async move { Ok(unsettled) })
+                })
+                .await?;
+            if unsettled {
+                self.run(&slot.id, |state, core| Box::pin(state.sync(core)))
+                    .await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -139,9 +196,10 @@ impl State {
     /// Marks messages that the node has taken.
     async fn published(&mut self, core: &Core, ids: Vec<MessageId>) -> Result<(), Error> {
         let now_ns = core.now_ns();
+        self.unsettled_ns.get_or_insert(now_ns);
         let loaded = self.load(core).await?;
         let mut batch = loaded.batch(core);
-        let expire_ns = loaded.expiry(now_ns, now_ns);
+        let expire_ns = loaded.expiry(now_ns);
         batch.delivered = ids
             .into_iter()
             .map(|id| Delivered {
@@ -162,11 +220,15 @@ impl State {
         let now_ns = core.now_ns();
         let loaded = self.load(core).await?;
         loaded.can_send()?;
-        if now_ns.saturating_sub(loaded.row.checked_ns) > FRESH_NS {
-            if !core.live.follows(&self.id) || self.behind {
-                self.receive(core).await?;
-                self.load(core).await?.can_send()?;
-            }
+        let check = now_ns.saturating_sub(loaded.row.checked_ns) > FRESH_NS;
+        let unread = self
+            .unsettled_ns
+            .is_some_and(|since| now_ns.saturating_sub(since) > UNREAD_NS);
+        if (check || unread) && (!core.live.follows(&self.id) || self.behind) {
+            self.receive(core).await?;
+            self.load(core).await?.can_send()?;
+        }
+        if check {
             self.refresh_members(core).await?;
         }
         let loaded = self.load(core).await?;
@@ -237,16 +299,17 @@ impl State {
         resend: Resend,
     ) -> Result<(), Error> {
         let loaded = self.load(core).await?;
-        if !loaded.follows() {
+        let waits = |intent: &Intent| {
+            !intent.is_commit() && (intent.state == IntentState::ToPublish || resend == Resend::Yes)
+        };
+        if !loaded.follows() || !loaded.intents.values().any(waits) {
             return Ok(());
         }
         let mut batch = loaded.batch(core);
         let mut outgoing = Vec::new();
         let mut ids = Vec::new();
-        for mut intent in loaded.intents.values().cloned().collect::<Vec<_>>() {
-            if intent.is_commit() {
-                continue;
-            }
+        let waiting = loaded.intents.values().filter(|intent| waits(intent));
+        for mut intent in waiting.cloned().collect::<Vec<_>>() {
             match (intent.state, intent.payload.clone()) {
                 (IntentState::ToPublish, _) => {
                     match loaded.seal(core, &mut intent) {
@@ -327,6 +390,11 @@ impl State {
                 Ok(())
             }
             Ok(Some(built)) => {
+                let now_ns = core.now_ns();
+                if let Wish::Membership { .. } = intent.wish {
+                    // Making it took all news of the members into account.
+                    loaded.row.checked_ns = now_ns;
+                }
                 let payload = built.message;
                 intent.state = IntentState::Published;
                 intent.payload_hash = Some(Sha256::digest(&payload).into());
@@ -337,7 +405,7 @@ impl State {
                 let id = intent.id;
                 let mut batch = loaded.batch(core);
                 batch.intents.push(IntentChange::Update(Box::new(intent)));
-                loaded.row.rotated_ns = core.now_ns();
+                loaded.row.rotated_ns = now_ns;
                 batch.row = Some(loaded.row.clone());
                 // Making it used up a key.
                 loaded.keep_keys(&mut batch);
@@ -424,6 +492,8 @@ impl State {
             }
         }
         if self.has_work() {
+            // What came too late for its epoch is sealed anew.
+            self.publish_messages(core, Resend::No).await?;
             self.send_welcomes(core).await?;
         }
         Ok(())
@@ -478,8 +548,8 @@ impl Loaded {
 
     /// Whether something may be sent here now, or why not.
     pub(crate) fn can_send(&self) -> Result<(), Error> {
-        if let Some((trouble, at)) = self.row.trouble {
-            return Err(ConversationError::from_trouble(trouble, at).into());
+        if let Some((Trouble::LockedOut, at)) = self.row.trouble {
+            return Err(ConversationError::LockedOut(at).into());
         }
         if self.group.is_none() || !self.row.active {
             return Err(ConversationError::Inactive.into());

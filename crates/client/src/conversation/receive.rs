@@ -4,6 +4,8 @@
 //! cursor, messages, and what became of our own intents. Commits are judged before they are
 //! merged; the identity updates they refer to are fetched first.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use folkmoot_conversation::{
     CommitFacts, ContentType, Group, GroupMessageHeader, Incoming, ProcessError, StagedCommit,
@@ -28,53 +30,89 @@ const PAGE: usize = 100;
 /// Past epochs whose messages can be read.
 const PAST_EPOCHS: u64 = 3;
 
+/// From where envelopes come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    /// The node answered a question: nothing is missing before them.
+    Query,
+    /// A stream brought them.
+    Stream,
+}
+
 /// How to go on after an envelope.
 enum Step {
     Next,
+    /// Something before it was missed: the node must be asked.
+    Missing,
     /// What follows cannot be read (yet).
     Stop,
 }
 
 impl State {
     /// Reads the log to its end. Returns how many envelopes were new.
-    pub(crate) async fn receive(&mut self, core: &Core) -> Result<usize, Error> {
+    pub(crate) async fn receive(&mut self, core: &Arc<Core>) -> Result<usize, Error> {
         let mut count = 0;
+        let mut fetched = None;
         loop {
             let loaded = self.load(core).await?;
             if !loaded.follows() {
                 break;
             }
-            let after = loaded.cursor.clone();
+            let mut after = loaded.cursor.clone();
             let id = self.id.clone();
-            let page = core.network.group_messages(&id, &after, PAGE).await?;
-            let new = page.envelopes.len();
-            count += new;
-            let goes_on = self.take(core, page.envelopes).await?;
-            if !page.more || new == 0 || !goes_on {
+            let page = match fetched.take() {
+                Some(page) => page,
+                None => core.network.group_messages(&id, &after, PAGE).await?,
+            };
+            count += page.envelopes.len();
+            if page.envelopes.is_empty() {
                 break;
             }
+            for envelope in &page.envelopes {
+                after.advance(envelope.originator, envelope.sequence);
+            }
+            let taking = self.take(core, page.envelopes, Source::Query);
+            if !page.more {
+                taking.await?;
+                break;
+            }
+            // The next page comes while this one is worked through.
+            let next = core.network.group_messages(&id, &after, PAGE);
+            let (goes_on, next) = tokio::join!(taking, next);
+            if !goes_on? {
+                break;
+            }
+            fetched = Some(next?);
         }
         self.behind = false;
-        self.received_ns = core.now_ns();
+        self.unsettled_ns = None;
         Ok(count)
     }
 
     /// Works through what a stream brought.
     pub(crate) async fn take_streamed(
         &mut self,
-        core: &Core,
+        core: &Arc<Core>,
         envelopes: Vec<GroupEnvelope>,
     ) -> Result<(), Error> {
         self.load(core).await?;
         if self.behind {
             self.receive(core).await?;
         }
-        self.take(core, envelopes).await?;
+        self.take(core, envelopes, Source::Stream).await?;
+        if self.behind {
+            self.receive(core).await?;
+        }
         Ok(())
     }
 
     /// Works through envelopes in order. `false`: the log cannot be followed further now.
-    async fn take(&mut self, core: &Core, envelopes: Vec<GroupEnvelope>) -> Result<bool, Error> {
+    async fn take(
+        &mut self,
+        core: &Arc<Core>,
+        envelopes: Vec<GroupEnvelope>,
+        source: Source,
+    ) -> Result<bool, Error> {
         let mut batch = Batch {
             now_ns: core.now_ns(),
             ..Batch::default()
@@ -85,8 +123,12 @@ impl State {
             if !loaded.follows() {
                 break;
             }
-            match loaded.step(core, &mut batch, envelope).await {
+            match loaded.step(core, &mut batch, envelope, source).await {
                 Ok(Step::Next) => {}
+                Ok(Step::Missing) => {
+                    self.behind = true;
+                    break;
+                }
                 Ok(Step::Stop) => {
                     outcome = Ok(false);
                     break;
@@ -107,9 +149,10 @@ impl Loaded {
     /// One envelope. An error leaves no trace of it.
     async fn step(
         &mut self,
-        core: &Core,
+        core: &Arc<Core>,
         batch: &mut Batch,
         envelope: &GroupEnvelope,
+        source: Source,
     ) -> Result<Step, Error> {
         if envelope.sequence <= self.cursor.last_seen(envelope.originator) {
             return Ok(Step::Next);
@@ -121,7 +164,7 @@ impl Loaded {
         let hash: [u8; 32] = Sha256::digest(&envelope.data).into();
         let step = match self.sent.get(&hash) {
             Some(intent) => self.own(core, batch, envelope, &header, *intent).await?,
-            None => self.foreign(core, batch, envelope, &header).await?,
+            None => self.foreign(core, batch, envelope, &header, source).await?,
         };
         if matches!(step, Step::Next) {
             self.pass(batch, envelope);
@@ -154,7 +197,7 @@ impl Loaded {
                 return Ok(Step::Next);
             }
             if let Some(id) = intent.message_id {
-                let expire_ns = self.expiry(envelope.created_ns, batch.now_ns);
+                let expire_ns = self.expiry(batch.now_ns);
                 batch.delivered.push(Delivered {
                     id,
                     created_ns: Some(envelope.created_ns),
@@ -213,10 +256,11 @@ impl Loaded {
     /// Something that somebody else sent.
     async fn foreign(
         &mut self,
-        core: &Core,
+        core: &Arc<Core>,
         batch: &mut Batch,
         envelope: &GroupEnvelope,
         header: &GroupMessageHeader,
+        source: Source,
     ) -> Result<Step, Error> {
         let group = self.group.as_mut().expect("only what has keys is followed");
         let incoming = match group.process(&envelope.data) {
@@ -228,7 +272,11 @@ impl Loaded {
                     group = %self.row.id, sequence = envelope.sequence,
                     "a commit adds a key package that has expired; this installation cannot follow"
                 );
+                core.request_readd_soon(&self.row.id);
                 return Ok(Step::Stop);
+            }
+            Err(ProcessError::FutureEpoch { .. }) if source == Source::Stream => {
+                return Ok(Step::Missing);
             }
             Err(cause) => {
                 tracing::debug!(
@@ -247,7 +295,7 @@ impl Loaded {
                 sender, plaintext, ..
             } => {
                 let by_super_admin = self.is_super_admin(&sender.inbox_id);
-                let expire_ns = self.expiry(envelope.created_ns, batch.now_ns);
+                let expire_ns = self.expiry(batch.now_ns);
                 match content::read(Arrival {
                     group: &self.row.id,
                     sender,
@@ -418,7 +466,7 @@ impl Loaded {
     }
 
     fn log_failure(
-        &mut self,
+        &self,
         batch: &mut Batch,
         envelope: &GroupEnvelope,
         sender: Option<InboxId>,
@@ -444,7 +492,7 @@ impl Loaded {
     }
 
     /// When a message that arrives now disappears.
-    pub(crate) fn expiry(&self, _created_ns: u64, now_ns: u64) -> Option<u64> {
+    pub(crate) fn expiry(&self, now_ns: u64) -> Option<u64> {
         let settings = self.row.context.mutable_metadata().ok()?.disappearing()?;
         let expiry = settings.expiry_ns(i64::try_from(now_ns).ok()?)?;
         u64::try_from(expiry).ok()

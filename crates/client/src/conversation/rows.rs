@@ -91,6 +91,13 @@ pub(crate) struct ConversationRow {
     pub(crate) welcome_id: Option<u64>,
 }
 
+impl ConversationRow {
+    /// Whether this installation can follow the group no further.
+    pub(crate) const fn is_locked_out(&self) -> bool {
+        matches!(self.trouble, Some((Trouble::LockedOut, _)))
+    }
+}
+
 /// Who gets to see a message, and when.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum DeliveryStatus {
@@ -407,7 +414,6 @@ pub(crate) struct Written {
 pub(crate) enum CursorKind {
     Welcomes,
     Group,
-    CommitLogRead,
     CommitLogWritten,
 }
 
@@ -416,7 +422,6 @@ impl CursorKind {
         match self {
             Self::Welcomes => 1,
             Self::Group => 2,
-            Self::CommitLogRead => 3,
             Self::CommitLogWritten => 4,
         }
     }
@@ -532,7 +537,7 @@ pub(crate) fn conversations(db: &Connection) -> rusqlite::Result<Vec<Conversatio
 
 /// The conversations whose logs are followed.
 pub(crate) fn active_conversations(db: &Connection) -> rusqlite::Result<Vec<GroupId>> {
-    db.prepare_cached("SELECT id FROM conversation WHERE active AND trouble IS NULL")?
+    db.prepare_cached("SELECT id FROM conversation WHERE active AND trouble IS NOT 1")?
         .query_map([], |row| group_id(row, 0))?
         .collect()
 }
@@ -770,6 +775,13 @@ pub(crate) fn commit_log(db: &Connection, id: &GroupId) -> rusqlite::Result<Vec<
         })
     })?
     .collect()
+}
+
+/// The newest commit that was met in each group.
+pub(crate) fn newest_commits(db: &Connection) -> rusqlite::Result<BTreeMap<GroupId, u64>> {
+    db.prepare_cached("SELECT group_id, max(sequence) FROM commit_log GROUP BY group_id")?
+        .query_map([], |row| Ok((group_id(row, 0)?, time(row, 1)?)))?
+        .collect()
 }
 
 /// A welcome that points to another which is not there yet.

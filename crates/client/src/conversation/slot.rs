@@ -91,6 +91,16 @@ impl Default for Slots {
 }
 
 impl Slots {
+    /// The conversations that were used lately.
+    pub(crate) fn recent(&self) -> Vec<Arc<Slot>> {
+        let known = self.known.lock();
+        known
+            .recent
+            .iter()
+            .map(|(_, slot)| Arc::clone(slot))
+            .collect()
+    }
+
     /// The slot of a conversation.
     pub(crate) fn get(&self, id: &GroupId) -> Arc<Slot> {
         let mut known = self.known.lock();

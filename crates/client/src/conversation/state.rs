@@ -25,13 +25,15 @@ pub(crate) struct State {
     pub(crate) loaded: Option<Loaded>,
     /// Something was missed: the node must be asked before an envelope of a stream counts.
     pub(crate) behind: bool,
-    /// When the end of the log was last reached: Unix time in nanoseconds.
-    pub(crate) received_ns: u64,
     /// Why intents failed, for those who wait for them.
     pub(crate) failures: HashMap<i64, Error>,
     /// Commits that the node has acknowledged in this run of the program.
     pub(crate) acknowledged: Vec<i64>,
-    /// Somebody is at work. Still set when they ended in a panic.
+    /// Since when messages were sent without reading the log: Unix time in nanoseconds.
+    pub(crate) unsettled_ns: Option<u64>,
+    /// Somebody will read the log because of it.
+    pub(crate) settling: bool,
+    /// Somebody is at work. Still set when they were torn away.
     pub(crate) busy: bool,
 }
 
@@ -55,9 +57,10 @@ impl State {
             id,
             loaded: None,
             behind: false,
-            received_ns: 0,
             failures: HashMap::new(),
             acknowledged: Vec::new(),
+            unsettled_ns: None,
+            settling: false,
             busy: false,
         }
     }
@@ -211,6 +214,6 @@ impl Loaded {
 
     /// Whether the log of the group still says something to us.
     pub(crate) fn follows(&self) -> bool {
-        self.group.is_some() && self.row.active && self.row.trouble.is_none()
+        self.group.is_some() && self.row.active && !self.row.is_locked_out()
     }
 }

@@ -60,17 +60,17 @@ fn outgoing(welcome: WelcomeMessageInput) -> Option<Welcome> {
         Version::V1(one) => Welcome {
             destination: destination(&one.installation_key)?,
             content: WelcomeContent::Welcome {
-                data: one.data.into(),
-                hpke_public_key: one.hpke_public_key.into(),
+                data: one.data,
+                hpke_public_key: one.hpke_public_key,
                 wrapper_algorithm: one.wrapper_algorithm,
-                metadata: one.welcome_metadata.into(),
+                metadata: one.welcome_metadata,
             },
         },
         Version::WelcomePointer(one) => Welcome {
             destination: destination(&one.installation_key)?,
             content: WelcomeContent::Pointer {
-                data: one.welcome_pointer.into(),
-                hpke_public_key: one.hpke_public_key.into(),
+                data: one.welcome_pointer,
+                hpke_public_key: one.hpke_public_key,
                 wrapper_algorithm: one.wrapper_algorithm,
             },
         },

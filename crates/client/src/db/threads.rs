@@ -194,7 +194,7 @@ fn write(connection: Connection, changes: &Receiver<Change>) {
         }
         let committed = begun.and_then(|()| commit(&connection));
         for outcome in outcomes {
-            outcome(committed.as_ref().map(|()| ()));
+            outcome(committed.as_ref().copied());
         }
     }
 }

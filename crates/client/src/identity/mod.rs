@@ -1,8 +1,8 @@
 //! Who belongs to which inbox: the part of the network that says so, cached and verified.
 //!
 //! [`Directory`] looks up inboxes and replays their logs; whatever it answers was verified here,
-//! by the rules that all clients share ([`Rules::Libxmtp`]). [`accounts`] changes an inbox,
-//! [`registration`] brings a new installation into one.
+//! by the rules that all clients share ([`Rules::Libxmtp`]). `accounts` changes an inbox,
+//! `registration` brings a new installation into one.
 //!
 //! [`Rules::Libxmtp`]: folkmoot_identity::Rules::Libxmtp
 

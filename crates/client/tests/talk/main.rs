@@ -11,5 +11,6 @@ mod groups;
 mod installations;
 mod people;
 mod races;
+mod recovery;
 mod restart;
 mod streams;

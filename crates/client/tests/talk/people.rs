@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use folkmoot_client::{
     Background, Client, Conversation, DeviceSync, GroupOptions, Message, MessageKind, MessageQuery,
-    db::DatabaseKey, network::NetworkAddress,
+    SharedClock, db::DatabaseKey, network::NetworkAddress,
 };
 use folkmoot_conversation::content::Content;
 use folkmoot_identity::WalletSecret;
@@ -65,6 +65,16 @@ impl World {
     pub(crate) async fn client(&self, person: u8) -> Client {
         let builder = Client::builder()
             .address(self.address())
+            .device_sync(DeviceSync::Off)
+            .background(Background::Off);
+        builder.create(&wallet(person)).await.unwrap()
+    }
+
+    /// The client of the person of this number, who looks at this clock.
+    pub(crate) async fn client_with_clock(&self, person: u8, clock: SharedClock) -> Client {
+        let builder = Client::builder()
+            .address(self.address())
+            .clock(clock)
             .device_sync(DeviceSync::Off)
             .background(Background::Off);
         builder.create(&wallet(person)).await.unwrap()

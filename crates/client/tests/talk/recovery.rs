@@ -1,0 +1,100 @@
+//! Ways back: for an installation that MLS locked out, and for one that parted from its group.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use folkmoot_client::{Clock, ConversationState, ManualClock};
+use folkmoot_conversation::commit_log::ForkState;
+
+use crate::people::{
+    Generation, World, assert_same_epoch, both_generations, group, soon, synced, texts,
+};
+
+both_generations!(a_locked_out_installation_says_so_and_comes_back);
+
+const LIFETIME: Duration = Duration::from_secs(84 * 24 * 3600);
+const REST: Duration = Duration::from_secs(8);
+
+async fn a_locked_out_installation_says_so_and_comes_back(world: World) {
+    let [alice, bob] = world.clients().await;
+    let mut picnic = group(&alice, &[&bob]).await;
+    picnic.send_text("before").await.unwrap();
+    synced(&bob, picnic.id()).await;
+
+    // Carol's clock is far behind, so that what she uploads is over in a moment.
+    let over = SystemTime::now() + REST;
+    let behind = ManualClock::new(
+        ManualClock::now().now_ns() - u64::try_from((LIFETIME - REST).as_nanos()).unwrap(),
+    );
+    let carol = world.client_with_clock(3, Arc::new(behind)).await;
+    picnic.add_members([carol.inbox_id()]).await.unwrap();
+    picnic.send_text("during").await.unwrap();
+    let left = over.duration_since(SystemTime::now()).unwrap_or_default();
+    tokio::time::sleep(left + Duration::from_secs(1)).await;
+
+    // Bob comes to the commit too late: openmls does not take it any more.
+    let bobs = synced(&bob, picnic.id()).await;
+    assert!(matches!(bobs.state(), ConversationState::NeedsRelink(_)));
+    assert!(bobs.trouble().unwrap().contains("expired"));
+    assert_eq!(texts(&bobs).await, ["before"]);
+    assert!(bobs.send_text("hello?").await.is_err());
+
+    // He asks by himself; Alice's client does it when it hears of it.
+    soon(async {
+        loop {
+            alice.conversations().sync_all(&[]).await.unwrap();
+            let bobs = synced(&bob, picnic.id()).await;
+            if bobs.state() == ConversationState::Active {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let bobs = synced(&bob, picnic.id()).await;
+    bobs.send_text("here again").await.unwrap();
+    let hers = synced(&alice, picnic.id()).await;
+    assert_eq!(texts(&hers).await, ["before", "during", "here again"]);
+    assert_eq!(texts(&bobs).await, ["before", "here again"]);
+    assert_same_epoch(&[&hers, &synced(&bob, picnic.id()).await]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parted_installation_finds_out() {
+    let world = World::new(Generation::V3).await;
+    let [alice, bob] = world.clients().await;
+    let mut picnic = group(&alice, &[&bob]).await;
+    for name in ["one", "two"] {
+        picnic.set_name(name).await.unwrap();
+    }
+    let bobs = synced(&bob, picnic.id()).await;
+    // Nobody has shared anything yet.
+    assert_eq!(
+        bobs.compare_commit_logs().await.unwrap(),
+        ForkState::Unknown
+    );
+    assert!(
+        alice
+            .conversations()
+            .look_for_forks()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(bobs.compare_commit_logs().await.unwrap(), ForkState::InStep);
+    assert_eq!(bobs.state(), ConversationState::Active);
+
+    let forge = bob.database().write(|db| {
+        let sql = "UPDATE commit_log SET authenticator = x'00'
+             WHERE id = (SELECT max(id) FROM commit_log)";
+        Ok(db.execute(sql, [])?)
+    });
+    assert_eq!(forge.await.unwrap(), 1);
+    let forked = bob.conversations().look_for_forks().await.unwrap();
+    assert_eq!(forked, [picnic.id().clone()]);
+    let bobs = bob.conversations().get(picnic.id()).await.unwrap();
+    assert!(matches!(bobs.state(), ConversationState::Forked(_)));
+    assert!(bobs.trouble().unwrap().contains("added again"));
+}
