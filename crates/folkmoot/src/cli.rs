@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     backup::{BackupCommand, RestoreCommand},
@@ -12,6 +12,7 @@ use crate::{
     doctor::DoctorCommand,
     log::LogArgs,
     serve::ServeCommand,
+    xmtp::ClientSide,
 };
 
 /// Open messaging in one program: an XMTP network that you run yourself.
@@ -46,6 +47,8 @@ enum Command {
     Restore(RestoreCommand),
     /// Measure a server under load
     Bench(BenchCommand),
+    #[command(flatten)]
+    Client(ClientSide),
 }
 
 impl Cli {
@@ -83,6 +86,11 @@ impl Cli {
                 Command::Bench(command) => {
                     self.log.start("warn")?;
                     command.run(&mut io::stdout()).await
+                }
+                Command::Client(command) => {
+                    self.log.start_if_asked()?;
+                    command.run(Self::command(), &mut io::stdout()).await?;
+                    Ok(ExitCode::SUCCESS)
                 }
             }
         })

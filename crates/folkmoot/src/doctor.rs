@@ -25,6 +25,7 @@ use crate::{
     listen::{self, Certificate, TlsSetup},
     open_files, ports,
     serve::{self, ConfigArgs},
+    xmtp,
 };
 
 /// Check the configuration, the disk, the ports, the clock and the database
@@ -34,6 +35,9 @@ use crate::{
 pub(crate) struct DoctorCommand {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Check what the commands of `folkmoot xmtp` need instead: keys, network, database, identity
+    #[arg(long)]
+    client: bool,
     /// Print a JSON array of objects with `check`, `state` (ok, warning, failed), `text` and `remedy`
     #[arg(long)]
     json: bool,
@@ -42,7 +46,7 @@ pub(crate) struct DoctorCommand {
 /// How a check came out.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum State {
+pub(crate) enum State {
     Ok,
     Warning,
     Failed,
@@ -60,15 +64,16 @@ impl fmt::Display for State {
 
 /// What was found about one thing.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-struct Finding {
+pub(crate) struct Finding {
     check: &'static str,
-    state: State,
+    pub(crate) state: State,
     text: String,
     remedy: Option<String>,
 }
 
 impl Finding {
-    fn ok(check: &'static str, text: impl Into<String>) -> Self {
+    /// All is well.
+    pub(crate) fn ok(check: &'static str, text: impl Into<String>) -> Self {
         Self {
             check,
             state: State::Ok,
@@ -77,7 +82,8 @@ impl Finding {
         }
     }
 
-    fn bad(
+    /// Something should be mended.
+    pub(crate) fn bad(
         check: &'static str,
         state: State,
         text: impl Into<String>,
@@ -91,7 +97,8 @@ impl Finding {
         }
     }
 
-    fn failed(check: &'static str, error: &anyhow::Error, otherwise: &str) -> Self {
+    /// Something does not work; the error's own remedy counts before `otherwise`.
+    pub(crate) fn failed(check: &'static str, error: &anyhow::Error, otherwise: &str) -> Self {
         let remedy = error
             .downcast_ref::<Failure>()
             .map_or(otherwise, Failure::remedy);
@@ -106,7 +113,10 @@ impl DoctorCommand {
     ///
     /// When `out` takes nothing.
     pub(crate) async fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-        let findings = examine(&self.config).await;
+        let findings = match self.client {
+            true => xmtp::examine().await,
+            false => examine(&self.config).await,
+        };
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
         } else {

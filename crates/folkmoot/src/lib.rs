@@ -20,5 +20,6 @@ pub mod serve;
 mod signals;
 mod storage;
 mod upkeep;
+mod xmtp;
 
 pub use data_dir::DataDir;

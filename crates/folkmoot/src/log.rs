@@ -41,6 +41,14 @@ impl LogArgs {
         self.start_with(filter, LogFormat::default())
     }
 
+    /// Starts logging if the command line or a variable says what to log.
+    pub(crate) fn start_if_asked(&self) -> anyhow::Result<()> {
+        match &self.filter {
+            Some(filter) => self.start(filter),
+            None => Ok(()),
+        }
+    }
+
     /// Starts logging, with `filter` and `format` unless the command line names others.
     pub(crate) fn start_with(&self, filter: &str, format: LogFormat) -> anyhow::Result<()> {
         let filter = self.filter.as_deref().unwrap_or(filter);

@@ -5,10 +5,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::CompleteEnv;
 use folkmoot::{cli::Cli, failure};
 
 fn main() -> ExitCode {
+    // Ends here when a shell asks for completions.
+    CompleteEnv::with_factory(Cli::command).complete();
     match Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {

@@ -1,0 +1,98 @@
+//! The installations of our inbox.
+
+use clap::Args;
+
+use super::{
+    super::{
+        ask::revoking,
+        confirm::Confirmation,
+        output::Output,
+        run::{AsClient, Me},
+        value::{Value, object},
+    },
+    Installations,
+};
+
+/// The arguments of `key-package-status`.
+#[derive(Args, Debug)]
+pub(crate) struct KeyPackageStatus {
+    #[command(flatten)]
+    which: Installations,
+}
+
+impl AsClient for KeyPackageStatus {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let ids = &self.which.installation_ids;
+        let statuses = me.client.key_package_statuses(ids).await?;
+        let statuses = statuses.into_iter().map(|status| {
+            let found = match status.package {
+                Ok(usable) => object! {
+                    "lifetime" => object! {
+                        "notBefore" => Value::wide(usable.not_before),
+                        "notAfter" => Value::wide(usable.not_after),
+                    },
+                },
+                Err(cause) => object! { "validationError" => cause.to_string() },
+            };
+            (status.installation.to_string().into(), found)
+        });
+        out.result(object! {
+            "installationIds" => self.which.texts(),
+            "statuses" => Value::Object(statuses.collect()),
+        })?;
+        Ok(())
+    }
+}
+
+/// The arguments of `revoke-installations`.
+#[derive(Args, Debug)]
+pub(crate) struct RevokeInstallations {
+    #[command(flatten)]
+    which: Installations,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+impl AsClient for RevokeInstallations {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let signer = me.settings.signer()?;
+        let count = self.which.installation_ids.len();
+        self.confirmation.ask(&revoking(count))?;
+        let ids = self.which.installation_ids.clone();
+        me.client.revoke_installations(ids, signer).await?;
+        out.result(object! {
+            "success" => true,
+            "revokedInstallations" => self.which.texts(),
+            "count" => count,
+            "inboxId" => me.client.inbox_id().to_string(),
+            "message" => "Installations successfully revoked",
+        })?;
+        Ok(())
+    }
+}
+
+/// The arguments of `revoke-all-other-installations`.
+#[derive(Args, Debug)]
+pub(crate) struct RevokeAllOtherInstallations {
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+impl AsClient for RevokeAllOtherInstallations {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let signer = me.settings.signer()?;
+        self.confirmation.ask(
+            "All your other installations neither send nor receive from now on. This one alone \
+             remains.",
+        )?;
+        me.client.revoke_all_other_installations(signer).await?;
+        out.result(object! {
+            "success" => true,
+            "currentInstallationId" => me.client.installation_key().to_string(),
+            "inboxId" => me.client.inbox_id().to_string(),
+            "message" =>
+                "All other installations have been revoked. Only this installation remains authorized.",
+        })?;
+        Ok(())
+    }
+}

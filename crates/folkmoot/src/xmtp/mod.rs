@@ -1,0 +1,179 @@
+//! The client on the command line: `folkmoot xmtp`, which is the official `xmtp` program with the
+//! same names, flags, variables and JSON, and the commands for people beside it.
+//!
+//! Each file has one family of commands: arguments, then what is done with them. Names and numbers
+//! in JSON are made in [`shapes`]; [`run`] turns flags into a client and errors into exit codes.
+
+mod archive;
+mod ask;
+mod client;
+mod confirm;
+mod conversation;
+mod conversations;
+mod device_sync;
+mod explain;
+mod follow;
+mod health;
+mod init;
+mod output;
+pub(crate) mod people;
+mod preferences;
+mod run;
+mod search;
+mod settings;
+mod shapes;
+mod value;
+mod variables;
+mod which;
+mod who;
+
+use std::io::{self, Write};
+
+use clap::{Args, Subcommand};
+
+use self::{
+    archive::ArchiveCommand,
+    client::ClientCommand,
+    conversation::ConversationCommand,
+    conversations::ConversationsCommand,
+    device_sync::DeviceSyncCommand,
+    explain::GroupCommand,
+    people::{completions::CompletionsCommand, contacts::ContactsCommand, man::ManCommand},
+    preferences::PreferencesCommand,
+    run::{As, On},
+};
+
+pub(crate) use health::examine;
+
+/// Everything that the official `xmtp` program does, with the same names, flags and JSON
+///
+/// Settings come from flags, then variables, then one file: --env-file, else ./.env, else
+/// ~/.xmtp/.env. `folkmoot xmtp init` makes that file.
+#[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct XmtpCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 network, 4 not found, 5 refused.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make keys and write them to a file that only you read
+    Init(init::Init),
+    /// Show which accounts can be written to
+    CanMessage(On<ask::CanMessage>),
+    /// Show whether an address belongs to an inbox
+    AddressAuthorized(On<ask::AddressAuthorized>),
+    /// Show whether an installation belongs to an inbox
+    InstallationAuthorized(On<ask::InstallationAuthorized>),
+    /// Show who belongs to inboxes
+    InboxStates(On<ask::InboxStates>),
+    /// Take the rights of installations away, without a database
+    RevokeInstallations(On<ask::RevokeInstallations>),
+    /// Ourselves: identity and installations
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// All conversations
+    #[command(subcommand)]
+    Conversations(ConversationsCommand),
+    /// One conversation
+    #[command(subcommand)]
+    Conversation(ConversationCommand),
+    /// Consent and who belongs to whom
+    #[command(subcommand)]
+    Preferences(PreferencesCommand),
+    /// Archives of conversations and consent
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
+    /// What our own installations tell each other
+    #[command(subcommand)]
+    DeviceSync(DeviceSyncCommand),
+    /// Find messages by their words
+    Search(As<search::Search>),
+    /// Print what makes a shell complete commands
+    Autocomplete(CompletionsCommand),
+}
+
+impl XmtpCommand {
+    async fn run(self, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+        match self.command {
+            Command::Init(command) => command.run(out),
+            Command::CanMessage(command) => command.run(out).await,
+            Command::AddressAuthorized(command) => command.run(out).await,
+            Command::InstallationAuthorized(command) => command.run(out).await,
+            Command::InboxStates(command) => command.run(out).await,
+            Command::RevokeInstallations(command) => command.run(out).await,
+            Command::Client(command) => command.run(out).await,
+            Command::Conversations(command) => command.run(out).await,
+            Command::Conversation(command) => command.run(out).await,
+            Command::Preferences(command) => command.run(out).await,
+            Command::Archive(command) => command.run(out).await,
+            Command::DeviceSync(command) => command.run(out).await,
+            Command::Search(command) => command.run(out).await,
+            Command::Autocomplete(command) => command.run(out),
+        }
+    }
+}
+
+/// The commands of the client, which stand beside those of the server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientSide {
+    Xmtp(XmtpCommand),
+    /// Say something to somebody
+    Send(As<people::Send>),
+    /// Print what is said, as it is said
+    Tail(As<people::Tail>),
+    /// Show who we are
+    #[command(name = "whoami")]
+    WhoAmI(As<people::WhoAmI>),
+    Contacts(ContactsCommand),
+    Group(GroupCommand),
+    Completions(CompletionsCommand),
+    Man(ManCommand),
+}
+
+impl ClientSide {
+    /// Does what was asked, and writes to `out`. `program` is the whole command line.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`](crate::failure::Failure) with its exit code, or whatever went wrong.
+    pub(crate) async fn run(
+        self,
+        program: clap::Command,
+        out: &mut (dyn Write + Send),
+    ) -> anyhow::Result<()> {
+        settled(match self {
+            Self::Xmtp(command) => command.run(out).await,
+            Self::Send(command) => command.run(out).await,
+            Self::Tail(command) => command.run(out).await,
+            Self::WhoAmI(command) => command.run(out).await,
+            Self::Contacts(command) => command.run(out),
+            Self::Group(command) => command.run(out).await,
+            Self::Completions(command) => command.run(out),
+            Self::Man(command) => command.run(program, out),
+        })
+    }
+}
+
+/// What a command's end means: errors of the client library get their exit code, and a reader that
+/// went away (`| head`) is none.
+fn settled(done: anyhow::Result<()>) -> anyhow::Result<()> {
+    match done {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        Err(error) => Err(run::explained(error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        let json = cause.downcast_ref::<serde_json::Error>();
+        let kind = io.map(io::Error::kind).or_else(|| json?.io_error_kind());
+        kind == Some(io::ErrorKind::BrokenPipe)
+    })
+}

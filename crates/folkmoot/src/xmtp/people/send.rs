@@ -1,0 +1,85 @@
+//! `folkmoot send NAME TEXT`.
+
+use std::io::Read as _;
+
+use clap::Args;
+use folkmoot_client::{Client, Conversation};
+use folkmoot_conversation::content::{Content, MAX_ENCODED_BYTES};
+use folkmoot_wire::GroupId;
+
+use super::{
+    super::{
+        output::Output,
+        run::{AsClient, Me},
+        value::{object, visible},
+        which, who,
+    },
+    contacts::Contacts,
+};
+use crate::failure::{Exit, Failure};
+
+/// The arguments of `send`.
+#[derive(Args, Debug)]
+pub(crate) struct Send {
+    /// To whom: a contact, a group's name, an address, an inbox id or a conversation's id
+    #[arg(add = super::completions::conversations())]
+    name: String,
+    /// What to say; - reads it from standard input
+    #[arg(required = true)]
+    text: Vec<String>,
+}
+
+impl AsClient for Send {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let text = match &self.text[..] {
+            [one] if one == "-" => standard_input()?,
+            words => words.join(" "),
+        };
+        if text.is_empty() {
+            return Err(Failure::new(Exit::Usage, "there is nothing to send", "some words").into());
+        }
+        let conversation = conversation(&me.client, &self.name).await?;
+        let id = conversation.send(&Content::text(text)).await?;
+        if out.is_json() {
+            out.result(object! {
+                "success" => true,
+                "messageId" => id.to_string(),
+                "conversationId" => conversation.id().to_string(),
+            })?;
+        } else {
+            out.text(&format!("sent to {}", visible(&self.name)))?;
+        }
+        Ok(())
+    }
+}
+
+fn standard_input() -> anyhow::Result<String> {
+    let limit = u64::try_from(MAX_ENCODED_BYTES).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    std::io::stdin().take(limit).read_to_string(&mut text)?;
+    Ok(text.trim_end_matches('\n').to_owned())
+}
+
+/// The conversation that a person means: an existing one, or a new DM.
+pub(super) async fn conversation(client: &Client, name: &str) -> anyhow::Result<Conversation> {
+    let is_contact_of_people = match Contacts::load()?.get(name) {
+        Some(contact) => contact.conversation.is_none(),
+        None => false,
+    };
+    let is_group = name.parse::<GroupId>().is_ok() && name.len() == 32;
+    let is_person = name.starts_with("0x") || name.parse::<folkmoot_wire::InboxId>().is_ok();
+    if !is_group && (is_contact_of_people || is_person) {
+        let peer = who::inbox(client, name).await?;
+        return Ok(client.conversations().new_dm(peer).await?);
+    }
+    match which::find(client, name).await {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            // Perhaps we were invited to it since.
+            if client.conversations().sync().await?.is_empty() {
+                return Err(error);
+            }
+            which::find(client, name).await
+        }
+    }
+}

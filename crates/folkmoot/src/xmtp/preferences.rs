@@ -1,0 +1,240 @@
+//! `folkmoot xmtp preferences`: consent, and who belongs to which inbox.
+
+use clap::{Args, ValueEnum};
+use folkmoot_client::{Change, Clock as _, Lookup, SystemClock};
+use folkmoot_conversation::{ConsentEntity, ConsentRecord};
+use folkmoot_wire::{GroupId, InboxId};
+
+use super::{
+    ask,
+    conversations::Consent,
+    follow::Until,
+    output::Output,
+    run::{As, AsClient, Me, commands},
+    shapes,
+    value::{Value, object},
+    who,
+};
+use crate::failure::{Exit, Failure};
+
+commands! {
+    /// The commands about preferences.
+    pub(crate) enum PreferencesCommand {
+        /// Show what we think of somebody or of a conversation
+        GetConsent(As<GetConsent>),
+        /// Say what we think of somebody or of a conversation
+        SetConsent(As<SetConsent>),
+        /// Show who belongs to our inbox
+        InboxState(As<InboxState>),
+        /// Show who belongs to inboxes
+        InboxStates(As<InboxStates>),
+        /// Fetch what our other installations said
+        Sync(As<Sync>),
+        /// Print preferences as they change
+        Stream(As<Stream>),
+    }
+}
+
+/// About what there is consent.
+#[derive(Args, Clone, Debug)]
+struct Entity {
+    /// What the entity is
+    #[arg(long, value_name = "TYPE")]
+    entity_type: EntityType,
+    /// Its id
+    #[arg(long, value_name = "ID")]
+    entity: String,
+}
+
+/// What an entity is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum EntityType {
+    /// A person
+    #[value(name = "inbox_id")]
+    InboxId,
+    /// A conversation
+    #[value(name = "conversation_id")]
+    ConversationId,
+}
+
+impl EntityType {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::InboxId => "inbox_id",
+            Self::ConversationId => "conversation_id",
+        }
+    }
+}
+
+impl Entity {
+    fn parse(&self) -> Result<ConsentEntity, Failure> {
+        let text = self.entity.to_ascii_lowercase();
+        let (parsed, form) = match self.entity_type {
+            EntityType::InboxId => (
+                text.parse::<InboxId>().ok().map(ConsentEntity::Inbox),
+                "64 hex digits",
+            ),
+            EntityType::ConversationId => (
+                text.parse::<GroupId>()
+                    .ok()
+                    .map(ConsentEntity::Conversation),
+                "hex digits, as `folkmoot xmtp conversations list` shows them",
+            ),
+        };
+        parsed.ok_or_else(|| {
+            let what = self.entity_type.name();
+            Failure::new(Exit::Usage, format!("--entity is no {what}"), form)
+        })
+    }
+}
+
+/// The arguments of `get-consent`.
+#[derive(Args, Debug)]
+pub(crate) struct GetConsent {
+    #[command(flatten)]
+    entity: Entity,
+}
+
+impl AsClient for GetConsent {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let entity = self.entity.parse()?;
+        let state = me.client.conversations().consent(entity).await?;
+        out.result(object! {
+            "entityType" => self.entity.entity_type.name(),
+            "entity" => self.entity.entity,
+            "state" => shapes::consent_name(state),
+        })?;
+        Ok(())
+    }
+}
+
+/// The arguments of `set-consent`.
+#[derive(Args, Debug)]
+pub(crate) struct SetConsent {
+    #[command(flatten)]
+    entity: Entity,
+    /// What we think of it
+    #[arg(long, value_name = "STATE")]
+    state: Consent,
+}
+
+impl AsClient for SetConsent {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let entity = self.entity.parse()?;
+        let state = self.state.into();
+        me.client
+            .conversations()
+            .set_consent([(entity, state)])
+            .await?;
+        out.result(object! {
+            "success" => true,
+            "entityType" => self.entity.entity_type.name(),
+            "entity" => self.entity.entity,
+            "state" => shapes::consent_name(state),
+        })?;
+        Ok(())
+    }
+}
+
+/// The arguments of `inbox-state`.
+#[derive(Args, Debug)]
+pub(crate) struct InboxState {
+    /// Ask the network
+    #[arg(long)]
+    sync: bool,
+}
+
+impl AsClient for InboxState {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let lookup = if self.sync {
+            Lookup::Network
+        } else {
+            Lookup::Cached
+        };
+        let state = me.client.inbox_state(lookup).await?;
+        out.result(shapes::inbox_state(&state))?;
+        Ok(())
+    }
+}
+
+/// The arguments of `inbox-states`.
+#[derive(Args, Debug)]
+pub(crate) struct InboxStates {
+    /// The inboxes
+    #[arg(required = true, value_name = "INBOX_ID", value_parser = who::inbox_id)]
+    inbox_ids: Vec<InboxId>,
+}
+
+impl AsClient for InboxStates {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let mut found = me
+            .client
+            .inbox_states(&self.inbox_ids, Lookup::Cached)
+            .await?;
+        if found.iter().any(Option::is_none) {
+            found = me
+                .client
+                .inbox_states(&self.inbox_ids, Lookup::Network)
+                .await?;
+        }
+        let states = ask::known(&self.inbox_ids, found)?;
+        out.result(Value::list(states.iter().map(shapes::inbox_state)))?;
+        Ok(())
+    }
+}
+
+/// The arguments of `sync`.
+#[derive(Args, Debug)]
+pub(crate) struct Sync {}
+
+impl AsClient for Sync {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        me.client.preferences().sync().await?;
+        out.result(object! {
+            "success" => true,
+            "message" => "Preferences synced from network",
+        })?;
+        Ok(())
+    }
+}
+
+/// The arguments of `stream`.
+#[derive(Args, Debug)]
+pub(crate) struct Stream {
+    #[command(flatten)]
+    until: Until,
+}
+
+impl AsClient for Stream {
+    const STAYS: bool = true;
+
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        if !self.until.disable_sync {
+            me.client.preferences().sync().await?;
+        }
+        let mut stream = me.client.preferences().stream().await?;
+        let next = async || {
+            let Some(Change::Consent(record)) = stream.next().await else {
+                return Ok(None);
+            };
+            Ok(Some(object! {
+                "timestamp" => shapes::iso(SystemClock.now_ns()),
+                "updates" => Value::List(vec![update(&record)]),
+            }))
+        };
+        self.until.follow(out, next).await
+    }
+}
+
+fn update(record: &ConsentRecord) -> Value {
+    let (kind, entity) = match &record.entity {
+        ConsentEntity::Conversation(id) => (EntityType::ConversationId, id.to_string()),
+        ConsentEntity::Inbox(id) => (EntityType::InboxId, id.to_string()),
+    };
+    object! {
+        "type" => "ConsentUpdate",
+        "entityType" => kind.name(),
+        "entity" => entity,
+        "state" => shapes::consent_name(record.state),
+    }
+}

@@ -1,0 +1,332 @@
+//! What all commands of `folkmoot xmtp` share: from flags to a client, and from its errors to an
+//! exit code.
+
+use std::io::Write;
+
+use clap::Args;
+use folkmoot_client::{
+    Background, Client, ConversationError, DeviceSync, Error, HistoryError, SignerError,
+    db::{DatabaseKey, DbError},
+    identity::{Directory, IdentityError},
+    network::{Environment as Named, Network, NetworkAddress, NetworkError, NetworkOptions},
+};
+use std::sync::Arc;
+
+use super::{
+    output::Output,
+    settings::{ClientArgs, ClientSettings, Environment, NetworkArgs, NetworkSettings, Place},
+};
+use crate::failure::{Exit, Failure};
+
+/// Writes an enum of commands, and what runs each of them.
+macro_rules! commands {
+    (
+        $(#[$doc:meta])*
+        pub(crate) enum $name:ident {
+            $($(#[$about:meta])* $command:ident($arguments:ty),)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, clap::Subcommand)]
+        pub(crate) enum $name {
+            $($(#[$about])* $command($arguments),)+
+        }
+
+        impl $name {
+            /// Does what was asked, and writes to `out`.
+            pub(crate) async fn run(
+                self,
+                out: &mut (dyn ::std::io::Write + Send),
+            ) -> anyhow::Result<()> {
+                match self {
+                    $(Self::$command(command) => command.run(out).await,)+
+                }
+            }
+        }
+    };
+}
+pub(crate) use commands;
+
+/// A command that acts as somebody.
+pub(crate) trait AsClient: Args {
+    /// Whether it goes on until somebody ends it, so that the client looks after itself meanwhile.
+    const STAYS: bool = false;
+
+    /// Does it, and writes to `out`.
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()>;
+}
+
+/// A command that asks the network without being anybody.
+pub(crate) trait OnNetwork: Args {
+    /// Does it, and writes to `out`.
+    async fn run(self, network: &Reached, out: &mut Output<'_>) -> anyhow::Result<()>;
+}
+
+/// A command with the flags of those that act as somebody.
+#[derive(Args, Debug)]
+pub(crate) struct As<T: Args> {
+    #[command(flatten)]
+    own: T,
+    #[command(flatten)]
+    common: ClientArgs,
+}
+
+/// A command with the flags of those that only ask the network.
+#[derive(Args, Debug)]
+pub(crate) struct On<T: Args> {
+    #[command(flatten)]
+    own: T,
+    #[command(flatten)]
+    common: NetworkArgs,
+}
+
+/// Whoever a command acts as.
+pub(crate) struct Me {
+    /// The client.
+    pub(crate) client: Client,
+    /// What it was made from.
+    pub(crate) settings: ClientSettings,
+}
+
+/// A network, and what it takes to ask it.
+pub(crate) struct Reached {
+    /// The network.
+    pub(crate) network: Arc<dyn Network>,
+    /// Where variables come from, and the rest.
+    pub(crate) settings: NetworkSettings,
+}
+
+impl<T: AsClient> As<T> {
+    /// Opens the client, runs the command, and closes it.
+    pub(crate) async fn run(self, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+        let settings = self.common.settle()?;
+        let mut output = Output::new(out, settings.network.form.clone());
+        let me = Me {
+            client: settings.open(T::STAYS).await?,
+            settings,
+        };
+        let done = self.own.run(&me, &mut output).await;
+        me.client.close().await;
+        done
+    }
+}
+
+impl<T: OnNetwork> On<T> {
+    /// Runs the command.
+    pub(crate) async fn run(self, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+        let settings = self.common.settle()?;
+        let mut output = Output::new(out, settings.form.clone());
+        let network = NetworkOptions::new(settings.place.address()).network()?;
+        if settings.verbose {
+            eprintln!("network  {}", network.address());
+        }
+        self.own
+            .run(&Reached { network, settings }, &mut output)
+            .await
+    }
+}
+
+impl Reached {
+    /// Looks up people; nothing is remembered.
+    ///
+    /// # Errors
+    ///
+    /// What the database in memory says.
+    pub(crate) fn directory(&self) -> anyhow::Result<Directory> {
+        let database = folkmoot_client::db::Database::open(
+            &folkmoot_client::db::DatabaseOptions::in_memory(),
+        )?;
+        let clock = Arc::new(folkmoot_client::SystemClock);
+        Ok(Directory::new(Arc::clone(&self.network), database, clock))
+    }
+}
+
+impl ClientSettings {
+    /// The client of these settings; registers an installation if the database has none yet.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] when a key is missing; what the client says.
+    pub(crate) async fn open(&self, stays: bool) -> anyhow::Result<Client> {
+        self.start_log();
+        let client = self.client(stays).await?;
+        if self.network.verbose {
+            say_who(self, &client);
+        }
+        Ok(client)
+    }
+
+    async fn client(&self, stays: bool) -> anyhow::Result<Client> {
+        let Some(key) = self.database_key else {
+            return Err(self
+                .missing("database key", "XMTP_DB_ENCRYPTION_KEY")
+                .into());
+        };
+        if let Some(directory) = self.database.parent()
+            && !directory.as_os_str().is_empty()
+        {
+            super::init::make_private_directory(directory)?;
+        }
+        let mut network = NetworkOptions::new(self.network.place.address());
+        network.app_version = self.app_version.clone();
+        let mut builder = Client::builder()
+            .network(network)
+            .database(&self.database, DatabaseKey::Raw(key))
+            .device_sync(match self.device_sync {
+                true => DeviceSync::On,
+                false => DeviceSync::Off,
+            })
+            .background(match stays {
+                true => Background::On,
+                false => Background::Off,
+            });
+        if let Some(url) = self.network.place.history_url() {
+            builder = builder.history_url(url);
+        }
+        match &self.wallet {
+            Some(wallet) => Ok(builder.create(wallet).await?),
+            None if self.database.exists() => Ok(builder.open().await?),
+            None => Err(self.missing("wallet key", "XMTP_WALLET_KEY").into()),
+        }
+    }
+
+    /// The key that signs for the account.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when nobody gave it.
+    pub(crate) fn signer(&self) -> Result<&folkmoot_identity::WalletSecret, Failure> {
+        let wallet = self.wallet.as_ref();
+        wallet.ok_or_else(|| self.missing("wallet key", "XMTP_WALLET_KEY"))
+    }
+
+    fn missing(&self, what: &str, variable: &str) -> Failure {
+        let read = match &self.network.variables.path {
+            Some(path) => format!("{} does not set it", path.display()),
+            None => "no file with variables was found".to_owned(),
+        };
+        Failure::new(
+            Exit::Usage,
+            format!("no {what} was given; {read}"),
+            format!("`folkmoot xmtp init` makes one; or set {variable}"),
+        )
+    }
+
+    /// Starts logging to standard error as the official program's flags say; `--log` of our own
+    /// counts before.
+    fn start_log(&self) {
+        let Some(level) = self.log_level else { return };
+        let filter = tracing_subscriber::EnvFilter::new(level.to_string());
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        // It fails when --log has started it already.
+        drop(match self.structured_logging {
+            true => log.json().try_init(),
+            false => log.try_init(),
+        });
+    }
+}
+
+impl Place {
+    /// Where the client library finds the network.
+    pub(crate) fn address(&self) -> NetworkAddress {
+        match self {
+            Self::Named(Environment::Local) => Named::Local.into(),
+            Self::Named(Environment::Dev) => Named::Dev.into(),
+            Self::Named(Environment::Production) => Named::Production.into(),
+            Self::Node(url) => NetworkAddress::Node(url.clone()),
+            Self::Gateway(url) => NetworkAddress::Gateway(url.clone()),
+        }
+    }
+
+    /// The server through which devices hand over history, where the network's name tells it.
+    pub(crate) fn history_url(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Named(Environment::Local) => Named::Local.history_url(),
+            Self::Named(Environment::Dev) => Named::Dev.history_url(),
+            Self::Named(Environment::Production) => Named::Production.history_url(),
+            Self::Node(_) | Self::Gateway(_) => return None,
+        })
+    }
+}
+
+fn say_who(settings: &ClientSettings, client: &Client) {
+    eprintln!("network       {}", client.network().address());
+    eprintln!("database      {}", settings.database.display());
+    eprintln!("address       {}", client.identifier());
+    eprintln!("inbox         {}", client.inbox_id());
+    eprintln!("installation  {}", client.installation_key());
+}
+
+/// Gives an error of the client library its exit code and its remedy. Others stay as they are.
+pub(crate) fn explained(error: anyhow::Error) -> anyhow::Error {
+    let error = match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => match error.downcast::<NetworkError>() {
+            Ok(error) => error.into(),
+            Err(other) => return other,
+        },
+    };
+    let exit = exit_code(&error);
+    match error.remedy() {
+        Some(remedy) => Failure::new(exit, error.to_string(), remedy).into(),
+        None => Failure::new(exit, error.to_string(), fallback_remedy(exit)).into(),
+    }
+}
+
+fn fallback_remedy(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Failed => "`--log-level debug` shows more",
+        Exit::Usage => "--help",
+        Exit::Network => "again in a while; `--log-level debug` shows more",
+        Exit::NotFound => "`folkmoot xmtp conversations list --sync` shows what there is",
+        Exit::Refused => "somebody who may",
+    }
+}
+
+fn exit_code(error: &Error) -> Exit {
+    match error {
+        Error::Network(error) => match error {
+            NetworkError::Address { .. } => Exit::Usage,
+            NetworkError::Refused { .. } => Exit::Refused,
+            _ => Exit::Network,
+        },
+        Error::Database(error) => match error {
+            DbError::InUse { .. } | DbError::WrongKey(_) | DbError::NotEncrypted(_) => {
+                Exit::Refused
+            }
+            _ => Exit::Failed,
+        },
+        Error::Identity(error) => match error {
+            IdentityError::Address(_) => Exit::Usage,
+            IdentityError::NotRegistered | IdentityError::UnknownInbox(_) => Exit::NotFound,
+            IdentityError::Linked { .. }
+            | IdentityError::LogFull(_)
+            | IdentityError::NotRecovery { .. }
+            | IdentityError::OtherInbox { .. }
+            | IdentityError::Stranger { .. }
+            | IdentityError::TooManyInstallations { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        },
+        Error::Conversation(error) => match error {
+            ConversationError::NotFound(_)
+            | ConversationError::MessageNotFound(_)
+            | ConversationError::NotMember(_) => Exit::NotFound,
+            ConversationError::AttributeTooLong(_) | ConversationError::DmWithSelf => Exit::Usage,
+            ConversationError::Deletion(_)
+            | ConversationError::Dm
+            | ConversationError::Inactive
+            | ConversationError::Leave(_)
+            | ConversationError::NotAuthor(_)
+            | ConversationError::Paused(_)
+            | ConversationError::Refused(_) => Exit::Refused,
+            _ => Exit::Failed,
+        },
+        Error::History(HistoryError::NotOffered(_)) => Exit::NotFound,
+        Error::Content(_) => Exit::Usage,
+        Error::Shared(error) => exit_code(error),
+        Error::Signer(SignerError::Declined) => Exit::Refused,
+        _ => Exit::Failed,
+    }
+}

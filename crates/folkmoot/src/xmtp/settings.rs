@@ -1,0 +1,392 @@
+//! What every command of `folkmoot xmtp` takes, and what follows from it: network, keys, database.
+
+use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
+
+use clap::{Args, ValueEnum};
+use folkmoot_identity::WalletSecret;
+
+use super::{
+    output::Form,
+    variables::{self, Variables},
+};
+use crate::failure::{Exit, Failure};
+
+/// Flags of commands that ask the network only.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Common flags")]
+pub(crate) struct NetworkArgs {
+    /// File with variables, instead of ./.env or ~/.xmtp/.env
+    #[arg(long, value_name = "PATH")]
+    env_file: Option<PathBuf>,
+    /// Network by its name [XMTP_ENV; default: production]
+    #[arg(long, value_name = "NAME")]
+    env: Option<Environment>,
+    /// Network by the URL of a node, such as http://127.0.0.1:5556 [XMTP_NODE_URL]
+    #[arg(long, value_name = "URL")]
+    node: Option<String>,
+    /// Decentralised network by the URL of its gateway [XMTP_GATEWAY_HOST]
+    #[arg(long, value_name = "URL", conflicts_with = "node")]
+    gateway_host: Option<String>,
+    /// Print JSON [XMTP_JSON_OUTPUT=true]
+    #[arg(long)]
+    json: bool,
+    /// Print only these fields, such as id,content.reference
+    #[arg(long, value_name = "PATHS", value_delimiter = ',')]
+    fields: Vec<String>,
+    /// Say on standard error who asks whom [XMTP_VERBOSE=true]
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// Flags of commands that act as somebody.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Common flags")]
+pub(crate) struct ClientArgs {
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    /// Private key of the account: 64 hex digits [XMTP_WALLET_KEY]
+    #[arg(long, value_name = "KEY")]
+    wallet_key: Option<SecretText>,
+    /// Key of the database: 64 hex digits [XMTP_DB_ENCRYPTION_KEY]
+    #[arg(long, value_name = "KEY")]
+    db_encryption_key: Option<SecretText>,
+    /// Database [XMTP_DB_PATH; default: a file for each network in ~/.xmtp/folkmoot]
+    #[arg(long, value_name = "PATH")]
+    db_path: Option<PathBuf>,
+    /// What to log [XMTP_LOG_LEVEL]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+    /// Log as JSON [XMTP_STRUCTURED_LOGGING=true]
+    #[arg(long)]
+    structured_logging: bool,
+    /// Exchange nothing with the account's other installations [XMTP_DISABLE_DEVICE_SYNC=true]
+    #[arg(long)]
+    disable_device_sync: bool,
+    /// What servers are told about this program [XMTP_APP_VERSION]
+    #[arg(long, value_name = "VERSION")]
+    app_version: Option<String>,
+}
+
+/// A key as it was typed. It never prints.
+#[derive(Clone)]
+pub(crate) struct SecretText(String);
+
+impl SecretText {
+    /// The text.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SecretText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SecretText({} bytes)", self.0.len())
+    }
+}
+
+/// A network with a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Environment {
+    /// A node on this machine, as `folkmoot dev` starts it
+    Local,
+    /// The public network for trying things out
+    Dev,
+    /// The public network
+    Production,
+}
+
+/// What to log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Nothing
+    Off,
+    /// What failed
+    Error,
+    /// What is worth a look
+    Warn,
+    /// What happens
+    Info,
+    /// One line for each request
+    Debug,
+    /// Everything
+    Trace,
+}
+
+/// Where a network is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// A network with a name.
+    Named(Environment),
+    /// A node, by its URL.
+    Node(String),
+    /// A gateway, by its URL.
+    Gateway(String),
+}
+
+/// What the flags and variables of a command that asks the network come to.
+#[derive(Clone, Debug)]
+pub(crate) struct NetworkSettings {
+    /// Where the network is.
+    pub(crate) place: Place,
+    /// How to print.
+    pub(crate) form: Form,
+    /// Whether to say who asks whom.
+    pub(crate) verbose: bool,
+    /// Where variables come from.
+    pub(crate) variables: Variables,
+}
+
+/// What the flags and variables of a command that acts as somebody come to.
+#[derive(Clone)]
+pub(crate) struct ClientSettings {
+    /// Network and output.
+    pub(crate) network: NetworkSettings,
+    /// Who signs, if known.
+    pub(crate) wallet: Option<WalletSecret>,
+    /// What opens the database, if known.
+    pub(crate) database_key: Option<[u8; 32]>,
+    /// The database.
+    pub(crate) database: PathBuf,
+    /// Whether to exchange preferences and history with other installations.
+    pub(crate) device_sync: bool,
+    /// What servers are told.
+    pub(crate) app_version: String,
+    /// What to log, and whether as JSON.
+    pub(crate) log_level: Option<LogLevel>,
+    /// Whether to log as JSON.
+    pub(crate) structured_logging: bool,
+}
+
+impl NetworkArgs {
+    /// Reads the variables and settles what counts.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] that names the flag or variable that is wrong.
+    pub(crate) fn settle(&self) -> anyhow::Result<NetworkSettings> {
+        let variables = Variables::load(self.env_file.as_deref())?;
+        Ok(NetworkSettings {
+            place: self.place(&variables)?,
+            form: Form {
+                json: self.json || variables.is_true("XMTP_JSON_OUTPUT"),
+                fields: self.fields.clone(),
+            },
+            verbose: self.verbose || variables.is_true("XMTP_VERBOSE"),
+            variables,
+        })
+    }
+
+    /// A flag counts before any variable, and an address before a name, except that `--env` turns
+    /// the variable with a node's address off.
+    fn place(&self, variables: &Variables) -> anyhow::Result<Place> {
+        if let Some(url) = &self.node {
+            return Ok(Place::Node(url.clone()));
+        }
+        if let Some(url) = &self.gateway_host {
+            return Ok(Place::Gateway(url.clone()));
+        }
+        // `folkmoot dev -- COMMAND` tells COMMAND where its network is.
+        for name in ["XMTP_NODE_URL", "FOLKMOOT_V3_URL"] {
+            if self.env.is_none()
+                && let Some(url) = variables.get(name)
+            {
+                return Ok(Place::Node(url.to_owned()));
+            }
+        }
+        if let Some(url) = variables.get("XMTP_GATEWAY_HOST") {
+            return Ok(Place::Gateway(url.to_owned()));
+        }
+        let named = match (self.env, variables.get("XMTP_ENV")) {
+            (Some(named), _) => named,
+            (None, Some(name)) => choice("XMTP_ENV", name)?,
+            (None, None) => Environment::Production,
+        };
+        Ok(Place::Named(named))
+    }
+}
+
+impl ClientArgs {
+    /// Reads the variables and settles what counts.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] that names the flag or variable that is wrong.
+    pub(crate) fn settle(&self) -> anyhow::Result<ClientSettings> {
+        let network = self.network.settle()?;
+        let variables = &network.variables;
+        let secret = |flag: &Option<SecretText>, name| {
+            let variable = || variables.get(name).map(|text| SecretText(text.to_owned()));
+            flag.clone().or_else(variable)
+        };
+        let wallet = secret(&self.wallet_key, "XMTP_WALLET_KEY")
+            .map(|text| wallet_key("--wallet-key or XMTP_WALLET_KEY", text.reveal()))
+            .transpose()?;
+        let database_key = secret(&self.db_encryption_key, "XMTP_DB_ENCRYPTION_KEY")
+            .map(|text| {
+                key_bytes(text.reveal()).ok_or_else(|| {
+                    Failure::new(
+                        Exit::Usage,
+                        "the database's key is not 64 hex digits",
+                        "--db-encryption-key or XMTP_DB_ENCRYPTION_KEY as `folkmoot xmtp init` makes it",
+                    )
+                })
+            })
+            .transpose()?;
+        let database = match (&self.db_path, variables.get("XMTP_DB_PATH")) {
+            (Some(path), _) => path.clone(),
+            (None, Some(path)) => path.into(),
+            (None, None) => variables::home()?
+                .join("folkmoot")
+                .join(network.place.file_name()),
+        };
+        let log_level = match (self.log_level, variables.get("XMTP_LOG_LEVEL")) {
+            (Some(level), _) => Some(level),
+            (None, Some(name)) => Some(choice("XMTP_LOG_LEVEL", name)?),
+            (None, None) => None,
+        };
+        let device_sync =
+            !self.disable_device_sync && !variables.is_true("XMTP_DISABLE_DEVICE_SYNC");
+        let structured_logging =
+            self.structured_logging || variables.is_true("XMTP_STRUCTURED_LOGGING");
+        let version = || variables.get("XMTP_APP_VERSION").map(str::to_owned);
+        let app_version = self.app_version.clone().or_else(version);
+        Ok(ClientSettings {
+            wallet,
+            database_key,
+            database,
+            device_sync,
+            app_version: app_version
+                .unwrap_or_else(|| concat!("folkmoot/", env!("CARGO_PKG_VERSION")).to_owned()),
+            log_level,
+            structured_logging,
+            network,
+        })
+    }
+}
+
+impl Place {
+    /// The name of a database file for this network.
+    fn file_name(&self) -> String {
+        let name = match self {
+            Self::Named(environment) => environment.to_string(),
+            Self::Node(url) | Self::Gateway(url) => {
+                let host = url.split_once("://").map_or(&**url, |(_, host)| host);
+                let plain = |character: char| match character {
+                    'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' => character,
+                    _ => '-',
+                };
+                host.trim_end_matches('/').chars().map(plain).collect()
+            }
+        };
+        format!("{name}.db")
+    }
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Local => "local",
+            Self::Dev => "dev",
+            Self::Production => "production",
+        })
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        })
+    }
+}
+
+/// The key of an account, from 64 hex digits with or without `0x`. `what` names its source.
+pub(crate) fn wallet_key(what: &str, text: &str) -> Result<WalletSecret, Failure> {
+    let secret = key_bytes(text).and_then(|bytes| WalletSecret::from_bytes(&bytes).ok());
+    secret.ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            format!("{what} is no private key"),
+            "64 hex digits; `folkmoot xmtp init` makes one",
+        )
+    })
+}
+
+/// 32 bytes, from 64 hex digits with or without `0x`.
+pub(crate) fn key_bytes(text: &str) -> Option<[u8; 32]> {
+    let digits = text.trim();
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    hex::decode(digits).ok()?.try_into().ok()
+}
+
+fn choice<T: ValueEnum>(variable: &str, name: &str) -> Result<T, Failure> {
+    T::from_str(name, false).map_err(|_| {
+        let names = T::value_variants()
+            .iter()
+            .filter_map(|variant| Some(variant.to_possible_value()?.get_name().to_owned()));
+        Failure::new(
+            Exit::Usage,
+            format!("{variable} is {name:?}"),
+            format!("one of {}", names.collect::<Vec<_>>().join(", ")),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_network_has_a_database_of_its_own() {
+        let name = |place: Place| place.file_name();
+        assert_eq!(name(Place::Named(Environment::Dev)), "dev.db");
+        assert_eq!(
+            name(Place::Node("http://127.0.0.1:5556/".into())),
+            "127.0.0.1-5556.db"
+        );
+        assert_eq!(
+            name(Place::Gateway("https://[::1]:5052".into())),
+            "---1--5052.db"
+        );
+    }
+
+    #[test]
+    fn a_key_may_begin_with_0x() {
+        let digits = "11".repeat(32);
+        assert_eq!(key_bytes(&digits), Some([0x11; 32]));
+        assert_eq!(key_bytes(&format!("0x{digits}\n")), Some([0x11; 32]));
+        assert_eq!(key_bytes("0x11"), None);
+    }
+
+    #[test]
+    fn an_address_counts_before_a_name() {
+        let variables = Variables::default();
+        let args = NetworkArgs {
+            env: Some(Environment::Dev),
+            node: Some("http://node".into()),
+            ..NetworkArgs::default()
+        };
+        assert_eq!(
+            args.place(&variables).unwrap(),
+            Place::Node("http://node".into())
+        );
+        let nothing = NetworkArgs::default();
+        assert_eq!(
+            nothing.place(&variables).unwrap(),
+            Place::Named(Environment::Production)
+        );
+    }
+}
