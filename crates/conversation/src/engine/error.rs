@@ -11,6 +11,9 @@ pub enum LoadError {
     /// There are no rows, or essential ones are missing.
     #[error("the stored group is incomplete")]
     Incomplete,
+    /// The rows are those of another group.
+    #[error("the stored group has another id")]
+    OtherGroup,
     /// A row was damaged, or written by a newer version of the program.
     #[error("the stored group is unreadable: {0}")]
     Unreadable(String),

@@ -631,8 +631,13 @@ impl fmt::Debug for ReceivedProposal {
 }
 
 fn load_mls(id: &GroupId, rows: &Rows) -> Result<mls::MlsGroup, LoadError> {
-    mls::MlsGroup::load(rows, &mls::GroupId::from_slice(id.as_bytes()))?
-        .ok_or(LoadError::Incomplete)
+    // The rows of a group do not repeat its id in their keys, so any id would find them.
+    let id = mls::GroupId::from_slice(id.as_bytes());
+    let group = mls::MlsGroup::load(rows, &id)?.ok_or(LoadError::Incomplete)?;
+    if group.group_id() != &id {
+        return Err(LoadError::OtherGroup);
+    }
+    Ok(group)
 }
 
 /// The wire format of encrypted messages (RFC 9420 §6).

@@ -138,7 +138,9 @@ pub struct PreparedWelcome {
 }
 
 impl PreparedWelcome {
-    pub(crate) const fn new(message: Vec<u8>, invitations: Vec<Invitation>) -> Self {
+    /// A welcome (`MLSMessage`) for these. `Group::commit` is where one comes from.
+    #[must_use]
+    pub const fn new(message: Vec<u8>, invitations: Vec<Invitation>) -> Self {
         Self {
             format: FORMAT,
             message,

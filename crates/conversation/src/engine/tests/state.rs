@@ -223,6 +223,11 @@ fn rows_that_are_no_group_are_refused() {
     table.write(&mut bob.group);
     let id = alice.group.id();
     assert_eq!(Group::load(id, []).err(), Some(LoadError::Incomplete));
+    let other = folkmoot_wire::GroupId::try_from(vec![7; 16]).unwrap();
+    assert_eq!(
+        Group::load(&other, table.0.clone()).err(),
+        Some(LoadError::OtherGroup)
+    );
     for key in table.0.keys() {
         let mut rows = table.0.clone();
         rows.get_mut(key).unwrap().push(0);
