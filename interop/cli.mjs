@@ -147,7 +147,11 @@ async function compareAll(alice, bob) {
   compare('get-message', await alice('get-message', noon.id), await bob.json('conversations', 'get-message', noon.id));
   compare('hmac-keys', await alice('hmac-keys'), await bob.json('conversations', 'hmac-keys'));
   // Who joins later has no message about the making of the group: compare type by type.
-  const byType = (messages) => Object.groupBy(messages, (one) => one.contentType.typeId);
+  const byType = (messages) => {
+    const groups = {};
+    for (const one of messages) (groups[one.contentType.typeId] ??= []).push(one);
+    return groups;
+  };
   const [theirs, mine] = [byType(await alice('messages', group.id)), byType(await bob.json('conversation', 'messages', group.id))];
   for (const type of Object.keys(mine)) {
     if (theirs[type]) compare(`messages (${type})`, theirs[type], mine[type]);
@@ -165,7 +169,7 @@ async function compareAll(alice, bob) {
 }
 
 /** The published program makes keys, and sends; ours takes the keys, and reads. */
-async function published(gateway, bob) {
+async function published(node, gateway, bob) {
   const folder = join(TARGET, 'cli');
   mkdirSync(folder, { recursive: true });
   const wanted = '@xmtp/cli@0.0.6';
@@ -174,7 +178,7 @@ async function published(gateway, bob) {
   }
   const home = mkdtempSync(join(tmpdir(), 'folkmoot-cli-'));
   const env = { PATH: process.env.PATH, HOME: home, XMTP_GATEWAY_HOST: gateway, XMTP_ENV: 'local', XMTP_DB_DIRECTORY: home };
-  const xmtp = (...args) => run(node22(), [join(folder, 'node_modules/@xmtp/cli/dist/index.js'), ...args], { cwd: home, env });
+  const xmtp = (...args) => run(node, [join(folder, 'node_modules/@xmtp/cli/dist/index.js'), ...args], { cwd: home, env });
   await xmtp('init', '--ephemeral', '--env', 'local');
   const keys = readFileSync(join(home, '.env'), 'utf8');
   const key = /^XMTP_WALLET_KEY=(0x[0-9a-f]{64})$/m.exec(keys)?.[1];
@@ -208,7 +212,7 @@ try {
   if (newest.missing) console.log(`skipped    the official SDK: ${newest.missing}`);
   else await compareAll(await official(newest.node, v3, bob.home), bob);
   try {
-    await published(gateway, bob);
+    await published(newest.node ?? node22(), gateway, bob);
   } catch (error) {
     console.log(`skipped    the published program: ${String(error.message).split('\n').slice(0, 4).join(' | ')}`);
   }

@@ -39,7 +39,10 @@ impl AsClient for Search {
         };
         let mut rows = Vec::new();
         for message in me.client.search(&self.words.join(" "), options).await? {
-            let message = follow::enriched(&me.client, message).await?;
+            let message = follow::with_all(&me.client, &message.id).await?;
+            if message.deleted.is_some() {
+                continue;
+            }
             rows.push(shapes::message(&message, Shape::StreamedOfAll));
         }
         out.result(Value::List(rows))?;

@@ -1,7 +1,7 @@
 //! Looking at a conversation: rules, roles, consent, the state of the protocol.
 
 use clap::Args;
-use folkmoot_client::ConversationState;
+use folkmoot_client::{CommitLogEntry, ConversationState};
 use folkmoot_wire::InboxId;
 
 use super::super::{
@@ -99,12 +99,23 @@ pub(crate) struct DebugInfo {
     which: Which,
 }
 
+/// An entry of the commit log on a line.
+fn line(entry: &CommitLogEntry) -> String {
+    let who = entry
+        .sender
+        .map_or_else(|| "?".to_owned(), |inbox| inbox.to_string());
+    format!(
+        "commit {} epoch {} result {} by {who}: {}",
+        entry.sequence, entry.epoch, entry.result, entry.cause
+    )
+}
+
 impl AsClient for DebugInfo {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
         let conversation = self.which.find(&me.client).await?;
         let forked = matches!(conversation.state(), ConversationState::Forked(_));
         let log = conversation.commit_log().await?;
-        let log: Vec<_> = log.iter().map(|entry| format!("{entry:?}")).collect();
+        let log: Vec<_> = log.iter().map(line).collect();
         let cursor = conversation.cursor().await?;
         let cursor = cursor.iter().map(|(originator, sequence)| {
             object! {
@@ -118,7 +129,7 @@ impl AsClient for DebugInfo {
                 "epoch" => Value::wide(conversation.epoch()),
                 "maybeForked" => forked,
                 "forkDetails" => conversation.trouble().unwrap_or_default(),
-                "isCommitLogForked" => forked,
+                "isCommitLogForked" => forked.then_some(true),
                 "localCommitLog" => log.join("\n"),
                 "remoteCommitLog" => "",
                 "cursor" => Value::list(cursor),
