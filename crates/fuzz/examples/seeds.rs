@@ -3,6 +3,12 @@
 
 use std::{error::Error, fs, path::Path};
 
+use folkmoot_conversation::{
+    ArchiveKey, ConsentEntity, ConsentRecord, ConsentState, PushRootKey,
+    archive::ArchiveOptions,
+    content::{Codec as _, DeviceSyncContent},
+    device_sync::{HistoryReply, HistoryRequest, HmacKeyUpdate, PreferenceUpdate},
+};
 use folkmoot_fuzz::METHODS;
 use folkmoot_testkit::{Person, mls};
 use folkmoot_wire::{
@@ -65,6 +71,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     corpus.seed("key_package", "recorded", &package)?;
     corpus.seed("key_package", "cut-short", &package[..900])?;
     corpus.seed("key_package", "made", &Person::new(1).key_package())?;
+
+    let recorded = vectors("conversation/tests/vectors/content.json")?;
+    let samples = recorded["vectors"].as_array().into_iter().flatten();
+    let cases = recorded["decode_vectors"]["cases"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    for sample in samples.chain(cases) {
+        if let Ok(content) = hex(&sample["encoded_content_hex"]) {
+            let name = sample["name"].as_str().unwrap_or("unnamed");
+            corpus.seed("content", name, &content)?;
+        }
+    }
+    corpus.seed("content", "plaintext", b"\x0a\x07\x0a\x02\x22\x00\x12\x017")?;
+    let file = hex(&recorded["archives"][1]["file_hex"])?;
+    corpus.seed("archive", "file", &[&[0], &file[..]].concat())?;
+    corpus.seed("archive", "cut-short", &[&[0], &file[..200]].concat())?;
+    let mut elements = vec![1];
+    for at in [0, 1, 2, 9, 25, 27] {
+        let element = hex(&recorded["archives"][0]["elements_hex"][at])?;
+        elements.extend(u16::try_from(element.len())?.to_le_bytes());
+        elements.extend(element);
+    }
+    corpus.seed("archive", "elements", &elements)?;
+    for (name, told) in device_sync() {
+        let encoded = told.encode()?;
+        corpus.seed("device_sync", name, &encoded.parts().content)?;
+    }
 
     let recorded = vectors("identity/tests/vectors/identity.json")?;
     for chain in recorded["chains"].as_array().into_iter().flatten() {
@@ -269,6 +303,53 @@ fn number(path: &str) -> u8 {
     let at = METHODS.iter().position(|method| method.ends_with(path));
     at.and_then(|at| u8::try_from(at).ok())
         .expect("a method's path")
+}
+
+/// One of each of what the installations of one inbox tell each other.
+fn device_sync() -> [(&'static str, DeviceSyncContent); 4] {
+    let options = ArchiveOptions::everything();
+    let consent = ConsentRecord {
+        entity: ConsentEntity::Inbox(Person::new(1).inbox),
+        state: ConsentState::Allowed,
+        consented_at_ns: 1,
+    };
+    let hmac = HmacKeyUpdate {
+        key: PushRootKey::from_bytes([1; 42]),
+        cycled_at_ns: 1,
+    };
+    [
+        (
+            "request",
+            DeviceSyncContent::Request(HistoryRequest {
+                pin: "a1B2c".to_owned(),
+                server_url: "http://localhost:5558".to_owned(),
+                options: Some(options.clone()),
+            }),
+        ),
+        (
+            "acknowledge",
+            DeviceSyncContent::Acknowledge {
+                request_id: "a1B2c".to_owned(),
+            },
+        ),
+        (
+            "reply",
+            DeviceSyncContent::Reply(HistoryReply {
+                request_id: "a1B2c".to_owned(),
+                url: "http://localhost:5558/files/1".to_owned(),
+                key: Some(ArchiveKey::from_bytes([7; 32])),
+                metadata: Some(options.metadata(1)),
+                kind: 0,
+            }),
+        ),
+        (
+            "preferences",
+            DeviceSyncContent::PreferenceUpdates(vec![
+                PreferenceUpdate::Consent(consent),
+                PreferenceUpdate::Hmac(hmac),
+            ]),
+        ),
+    ]
 }
 
 /// Requests that the node takes.

@@ -1,22 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod content;
 mod front;
 mod history;
 mod parsers;
 mod program;
+mod rules;
 
+pub use content::{archive, content, device_sync};
 pub use front::{METHODS, grpc_body, grpc_request, json_request};
 pub use history::history;
 pub use parsers::{group_message, identity_update, key_package, topic};
 pub use program::{config, contract_account};
+pub use rules::group_context;
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
 
 /// Every target: its name in `fuzz/fuzz_targets/` and `fuzz/corpus/`, and its function.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("archive", archive),
     ("config", config),
+    ("content", content),
     ("contract_account", contract_account),
+    ("device_sync", device_sync),
+    ("group_context", group_context),
     ("group_message", group_message),
     ("grpc_body", grpc_body),
     ("grpc_request", grpc_request),
