@@ -43,13 +43,14 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads all extensions, or the dictionary of a group that lives in one.
+    /// Reads all extensions, or the dictionary of a group that has none of them any more.
     ///
     /// # Errors
     ///
     /// [`ContextError`], by the first extension that is missing or wrong.
     pub fn read(extensions: &ContextExtensions) -> Result<Self, ContextError> {
-        if app_data::is_migrated(extensions) {
+        let is_older = extensions.required(Extension::MutableMetadata).is_ok();
+        if !is_older && app_data::is_migrated(extensions) {
             return app_data::read(extensions);
         }
         Ok(Self {

@@ -10,6 +10,16 @@
 //! follow from the identity logs ([`expected_diff`]); the actor is a member with a valid
 //! installation afterwards; it was permitted to do this; the group does not ask for more than this
 //! version understands.
+//!
+//! Quirks that are kept, since others have them:
+//! - what a conversation is (extension 0xf000) is read before a commit, never after it;
+//! - an inbox may move past the end of its log, but not who acts; later it can neither move on
+//!   nor be removed;
+//! - an installation that once failed is never missed when it should be removed, nor may it be
+//!   removed then, even if it is in the tree (see `membership::stale_leaves`);
+//! - whoever is in the tree may be added, and who should be added may be left out;
+//! - the policy about changing permissions says nothing: super admins may change them;
+//! - nobody checks that admins are members, or even inbox ids.
 
 mod app_data;
 #[cfg(test)]
