@@ -38,7 +38,7 @@ class Client {
 
   reachable = (...others) => this.#call('reachable', { addresses: others.map((one) => one.address ?? one) });
   dm = (other) => this.#call('dm', { inbox: other.inbox });
-  group = (others, options) => this.#call('group', { inboxes: others.map((one) => one.inbox), options });
+  group = (others, options = {}) => this.#call('group', { inboxes: others.map((one) => one.inbox), options });
   say = (id, text) => this.#call('say', { id, text });
   sayAll = (id, texts) => this.#call('sayAll', { id, texts });
   send = (id, content) => this.#call('send', { id, content });
