@@ -292,12 +292,9 @@ fn exit_code(error: &Error) -> Exit {
             NetworkError::Refused { .. } => Exit::Refused,
             _ => Exit::Network,
         },
-        Error::Database(error) => match error {
-            DbError::InUse { .. } | DbError::WrongKey(_) | DbError::NotEncrypted(_) => {
-                Exit::Refused
-            }
-            _ => Exit::Failed,
-        },
+        Error::Database(
+            DbError::InUse { .. } | DbError::WrongKey(_) | DbError::NotEncrypted(_),
+        ) => Exit::Refused,
         Error::Identity(error) => match error {
             IdentityError::Address(_) => Exit::Usage,
             IdentityError::NotRegistered | IdentityError::UnknownInbox(_) => Exit::NotFound,

@@ -115,7 +115,7 @@ pub(crate) async fn inbox(client: &Client, text: &str) -> anyhow::Result<InboxId
     if let Some(contact) = Contacts::load()?.get(text)
         && let Some(inbox) = &contact.inbox
     {
-        return Ok(inbox.parse().context("the inbox of the contact")?);
+        return inbox.parse().context("the inbox of the contact");
     }
     let identifier = account(text)?;
     Ok(inboxes(client, &[identifier]).await?[0])
@@ -131,7 +131,8 @@ pub(crate) fn inbox_id(text: &str) -> Result<InboxId, String> {
 
 /// Reads an installation's id, for clap.
 pub(crate) fn installation(text: &str) -> Result<InstallationKey, String> {
-    let digits = text.trim().strip_prefix("0x").unwrap_or(text.trim());
+    let text = text.trim();
+    let digits = text.strip_prefix("0x").unwrap_or(text);
     let bytes = hex::decode(digits).ok();
     bytes
         .and_then(|bytes| InstallationKey::try_from(&bytes[..]).ok())
