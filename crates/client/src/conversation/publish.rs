@@ -151,7 +151,9 @@ impl State {
         batch.consent = Some((ConsentState::Allowed, Overwrite::Replace));
         let mut outgoing = Vec::with_capacity(sends.len());
         let mut ids = Vec::with_capacity(sends.len());
-        for (envelope, message, should_push) in sends {
+        let by_super_admin = loaded.is_super_admin(&core.me.inbox_id());
+        for (envelope, mut message, should_push) in sends {
+            message.by_super_admin = by_super_admin;
             let mut intent = Intent::new(Wish::Send(envelope));
             intent.message_id = Some(message.id);
             intent.should_push = should_push;
@@ -177,11 +179,12 @@ impl State {
         &mut self,
         core: &Arc<Core>,
         envelope: Vec<u8>,
-        message: MessageRow,
+        mut message: MessageRow,
         should_push: bool,
     ) -> Result<(), Error> {
         let loaded = self.load(core).await?;
         loaded.can_send()?;
+        message.by_super_admin = loaded.is_super_admin(&core.me.inbox_id());
         let mut intent = Intent::new(Wish::Send(envelope));
         intent.message_id = Some(message.id);
         intent.should_push = should_push;

@@ -486,7 +486,7 @@ impl Loaded {
         });
     }
 
-    fn is_super_admin(&self, inbox_id: &InboxId) -> bool {
+    pub(super) fn is_super_admin(&self, inbox_id: &InboxId) -> bool {
         let mutable = self.row.context.mutable_metadata();
         mutable.is_ok_and(|mutable| mutable.is_super_admin(*inbox_id))
     }
