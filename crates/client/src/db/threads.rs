@@ -300,13 +300,16 @@ mod tests {
     #[tokio::test]
     async fn a_change_happens_although_nobody_waits_for_it() {
         let writer = writer();
-        let change = writer.run(|tx| {
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        let change = writer.run(move |tx| {
+            held.recv().expect("the test lets the writer go on");
             tx.execute("INSERT INTO t VALUES (1)", [])?;
             Ok::<_, DbError>(())
         });
         let mut change = Box::pin(change);
         assert!(futures::poll!(&mut change).is_pending());
         drop(change);
+        go_on.send(()).unwrap();
         assert_eq!(count(&writer).await, 1);
     }
 }
