@@ -20,6 +20,7 @@ pub mod serve;
 mod signals;
 mod storage;
 mod upkeep;
+pub mod usage;
 mod xmtp;
 
 pub use data_dir::DataDir;

@@ -27,7 +27,8 @@ pub(crate) struct LogArgs {
         long = "log",
         value_name = "FILTER",
         env = "FOLKMOOT_LOG",
-        global = true
+        global = true,
+        help_heading = "Log"
     )]
     filter: Option<String>,
     /// How log lines look

@@ -128,13 +128,13 @@ pub(crate) struct SendRemoteAttachment {
     content_digest: String,
     /// What opens it, in base64
     #[arg(long, value_name = "BASE64", value_parser = base64)]
-    secret: Vec<u8>,
+    secret: Bytes,
     /// What opens it, in base64
     #[arg(long, value_name = "BASE64", value_parser = base64)]
-    salt: Vec<u8>,
+    salt: Bytes,
     /// What opens it, in base64
     #[arg(long, value_name = "BASE64", value_parser = base64)]
-    nonce: Vec<u8>,
+    nonce: Bytes,
     /// How it is fetched
     #[arg(long, default_value = "https")]
     scheme: String,
@@ -154,9 +154,9 @@ impl AsClient for SendRemoteAttachment {
         let remote = RemoteAttachment {
             url: self.url.clone(),
             content_digest: self.content_digest,
-            secret: SecretBytes::from(self.secret),
-            salt: self.salt,
-            nonce: self.nonce,
+            secret: SecretBytes::from(self.secret.to_vec()),
+            salt: self.salt.to_vec(),
+            nonce: self.nonce.to_vec(),
             scheme: with_slashes(&self.scheme),
             content_length: self.content_length,
             filename: self.filename.clone(),
@@ -237,9 +237,9 @@ impl Opening {
             })
         };
         Ok(RemoteAttachment {
-            secret: SecretBytes::from(bytes("secret", &self.secret)?),
-            salt: bytes("salt", &self.salt)?,
-            nonce: bytes("nonce", &self.nonce)?,
+            secret: SecretBytes::from(bytes("secret", &self.secret)?.to_vec()),
+            salt: bytes("salt", &self.salt)?.to_vec(),
+            nonce: bytes("nonce", &self.nonce)?.to_vec(),
             scheme: with_slashes(self.scheme.as_deref().unwrap_or("https")),
             content_length: self.content_length,
             filename: self.filename.clone(),
@@ -456,9 +456,11 @@ fn with_slashes(scheme: &str) -> String {
     }
 }
 
-fn base64(text: &str) -> Result<Vec<u8>, String> {
+/// Reads base64, for clap. (It takes a `Vec` for a list of values.)
+fn base64(text: &str) -> Result<Bytes, String> {
     BASE64_STANDARD
         .decode(text)
+        .map(Bytes::from)
         .map_err(|_| "this is not base64".to_owned())
 }
 
