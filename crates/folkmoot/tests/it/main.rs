@@ -10,3 +10,4 @@ mod cli;
 mod dev;
 mod serve;
 mod support;
+mod xmtp;

@@ -1,0 +1,327 @@
+//! What goes wrong before anything is done: an exit code, what happened, what to do.
+
+use std::{
+    ffi::OsString,
+    fs, iter,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::CommandFactory as _;
+use folkmoot::{cli::Cli, usage};
+
+use super::{Net, Person, redacted};
+
+#[test]
+fn keys_are_written_for_this_user_only_and_never_replaced_by_accident() {
+    let person = Person::nobody();
+    person.ok(&["xmtp", "init"]);
+    let file = person.home().join(".xmtp/.env");
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let directory = person.home().join(".xmtp");
+    assert_eq!(
+        fs::metadata(directory).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let (code, told) = person.fails(&["xmtp", "init"]);
+    assert_eq!(code, 5);
+    insta::assert_snapshot!(redacted(&told, person.home()));
+    assert_eq!(person.variable("XMTP_ENV"), "dev");
+    let printed = person.ok(&["xmtp", "init", "--stdout", "--env", "local"]);
+    assert!(printed.starts_with("XMTP_WALLET_KEY=0x"), "{printed}");
+    assert!(printed.ends_with("\nXMTP_ENV=local\n"), "{printed}");
+}
+
+#[test]
+fn a_node_that_is_down_is_told_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let person = Person::nobody();
+    person.ok(&["xmtp", "init", "--node", &url]);
+    let began = Instant::now();
+    let (code, told) = person.fails(&["xmtp", "client", "info"]);
+    let took = began.elapsed();
+    assert_eq!(code, 3, "{told}");
+    assert!(
+        told.contains(&url) && told.contains("folkmoot dev"),
+        "{told}"
+    );
+    // Half a second by design; a busy machine gets some more.
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn errors_say_what_happened_and_what_to_do() {
+    let person = Person::nobody();
+    let inbox = "ab".repeat(32);
+    let mut told = String::new();
+    for arguments in [
+        &["client", "info"][..],
+        &["client", "info", "--wallet-key", "0x12"],
+        &["client", "info", "--db-encryption-key", "zz"],
+        &["client", "info", "--env-file", "nowhere.env"],
+        &["can-message", "alice", "--env", "local"],
+        &[
+            "can-message",
+            "--env",
+            "mars",
+            "0x00000000000000000000000000000000000000aa",
+        ],
+        &["inbox-states", "abc"],
+        &["revoke-installations", &inbox, "-i", &inbox],
+        &[
+            "conversation",
+            "update-permission",
+            "abc",
+            "--type",
+            "update-metadata",
+            "--policy",
+            "deny",
+        ],
+        &["preferences", "get-consent", "--entity", "abc"],
+        &["client", "dance"],
+    ] {
+        let mut all = vec!["xmtp"];
+        all.extend(arguments);
+        let (code, error) = person.fails(&all);
+        assert_two_lines(&error);
+        told += &format!("$ folkmoot {}\n{error}exit {code}\n\n", all.join(" "));
+    }
+    insta::assert_snapshot!(redacted(&told, person.home()));
+}
+
+#[test]
+fn settings_come_from_flags_then_variables_then_one_file() {
+    let net = Net::start();
+    let person = net.person();
+    let asked = |command: &mut std::process::Command| {
+        let output = command
+            .args([
+                "xmtp",
+                "client",
+                "info",
+                "--json",
+                "--fields",
+                "options.apiUrl",
+            ])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(asked(&mut person.program()).contains(net.url()));
+    let other = Net::start();
+    assert!(asked(person.program().env("XMTP_NODE_URL", other.url())).contains(other.url()));
+    fs::write(
+        person.home().join(".env"),
+        format!(
+            "XMTP_NODE_URL={}\nXMTP_WALLET_KEY={}\nXMTP_DB_ENCRYPTION_KEY={}\n",
+            other.url(),
+            person.variable("XMTP_WALLET_KEY"),
+            person.variable("XMTP_DB_ENCRYPTION_KEY"),
+        ),
+    )
+    .unwrap();
+    assert!(asked(&mut person.program()).contains(other.url()));
+    let file = person.home().join(".xmtp/.env");
+    let printed = person.ok(&[
+        "xmtp",
+        "client",
+        "info",
+        "--env-file",
+        file.to_str().unwrap(),
+        "--json",
+    ]);
+    assert!(printed.contains(net.url()), "{printed}");
+}
+
+#[test]
+fn what_cannot_be_undone_asks_first() {
+    let net = Net::start();
+    let person = net.person();
+    let (code, told) = person.fails(&["xmtp", "client", "revoke-all-other-installations"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_wrong_key_is_told_in_plain_words() {
+    let net = Net::start();
+    let person = net.person();
+    person.inbox();
+    let wrong = "11".repeat(32);
+    let (code, told) = person.fails(&["xmtp", "client", "info", "--db-encryption-key", &wrong]);
+    assert_eq!(code, 5);
+    insta::assert_snapshot!(redacted(&told, person.home()));
+}
+
+/// What happened, and what to do.
+fn assert_two_lines(error: &str) {
+    let lines: Vec<_> = error.lines().collect();
+    let [what, remedy] = lines[..] else {
+        panic!("{error}");
+    };
+    assert!(what.starts_with("error: "), "{error}");
+    assert!(
+        remedy
+            .strip_prefix("  try: ")
+            .is_some_and(|remedy| !remedy.is_empty()),
+        "{error}"
+    );
+}
+
+/// A command line for each command, complete but for what a test makes wrong.
+const COMPLETE: &[&str] = &[
+    "can-message ADDRESS",
+    "address-authorized HASH ADDRESS",
+    "installation-authorized HASH HASH",
+    "inbox-states HASH",
+    "revoke-installations HASH -i HASH --force",
+    "client info",
+    "client inbox-id -i ADDRESS",
+    "client sign text",
+    "client verify-signature text -s HASH",
+    "client add-account --new-wallet-key HASH --force",
+    "client remove-account -i ADDRESS --force",
+    "client change-recovery-identifier -i ADDRESS --force",
+    "client key-package-status -i HASH",
+    "client revoke-installations -i HASH --force",
+    "client revoke-all-other-installations --force",
+    "conversations list",
+    "conversations get GROUP",
+    "conversations get-dm ADDRESS",
+    "conversations get-message HASH",
+    "conversations create-dm ADDRESS",
+    "conversations create-group ADDRESS",
+    "conversations hmac-keys",
+    "conversations sync",
+    "conversations sync-all",
+    "conversations stream",
+    "conversations stream-all-messages",
+    "conversation messages GROUP",
+    "conversation count-messages GROUP",
+    "conversation members GROUP",
+    "conversation permissions GROUP",
+    "conversation consent-state GROUP",
+    "conversation list-admins GROUP",
+    "conversation list-super-admins GROUP",
+    "conversation debug-info GROUP",
+    "conversation stream GROUP",
+    "conversation sync GROUP",
+    "conversation send-text GROUP text",
+    "conversation send-markdown GROUP text",
+    "conversation send-reply GROUP HASH text",
+    "conversation send-reaction GROUP HASH add x",
+    "conversation send-read-receipt GROUP",
+    "conversation publish-messages GROUP",
+    "conversation add-members GROUP ADDRESS",
+    "conversation remove-members GROUP ADDRESS",
+    "conversation add-admin GROUP HASH",
+    "conversation remove-admin GROUP HASH",
+    "conversation add-super-admin GROUP HASH",
+    "conversation remove-super-admin GROUP HASH",
+    "conversation update-name GROUP text",
+    "conversation update-description GROUP text",
+    "conversation update-image-url GROUP text",
+    "conversation update-permission GROUP --type add-member --policy deny",
+    "conversation update-consent GROUP --state allowed",
+    "conversation request-removal GROUP",
+    "preferences get-consent --entity-type inbox_id --entity HASH",
+    "preferences set-consent --entity-type inbox_id --entity HASH --state denied",
+    "preferences inbox-state",
+    "preferences inbox-states HASH",
+    "preferences sync",
+    "preferences stream",
+];
+
+fn words(line: &str) -> Vec<String> {
+    let line = line
+        .replace("ADDRESS", "0x00000000000000000000000000000000000000aa")
+        .replace("HASH", &"ab".repeat(32))
+        .replace("GROUP", &"cd".repeat(16));
+    let words = line.split(' ').map(str::to_owned);
+    ["xmtp".to_owned()].into_iter().chain(words).collect()
+}
+
+#[test]
+fn a_wrong_command_line_is_two_lines_and_exit_code_two_whatever_the_command() {
+    let program = Cli::command();
+    let asked = |arguments: &[String]| {
+        let line = || iter::once("folkmoot".to_owned()).chain(arguments.iter().cloned());
+        let wrong = program.clone().try_get_matches_from(line());
+        let error = wrong.expect_err(&format!("{arguments:?} is understood"));
+        let (told, code) = usage::report(&error, &program, line().map(OsString::from));
+        assert_eq!(code, ExitCode::from(2), "{arguments:?}");
+        assert_two_lines(&told.unwrap());
+    };
+    // `init` is the one that needs nothing.
+    assert_eq!(COMPLETE.len(), 60);
+    for line in COMPLETE {
+        let complete = words(line);
+        for wrong in [
+            &["--dance"][..],
+            &["--env", "mars"],
+            &["--json=perhaps"],
+            &["--node"],
+        ] {
+            let wrong = wrong.iter().map(ToString::to_string);
+            asked(&complete.iter().cloned().chain(wrong).collect::<Vec<_>>());
+        }
+        // Without the last word something is missing, unless the command needs nothing.
+        let needs_nothing = line.split(' ').count() == 2 && !line.contains(char::is_uppercase);
+        if !needs_nothing && !line.ends_with("--force") {
+            asked(&complete[..complete.len() - 1]);
+        }
+    }
+}
+
+#[test]
+fn each_kind_of_wrong_value_is_named() {
+    let person = Person::nobody();
+    let url = "http://127.0.0.1:1";
+    let mut told = String::new();
+    for line in [
+        "installation-authorized HASH abc",
+        "client key-package-status -i abc,HASH",
+        "client inbox-id -i nobody -k passport",
+        "conversations list --limit many",
+        "conversations list --limit -1",
+        "conversations list --type letter",
+        "conversations list --order-by colour",
+        "conversations list --consent-state perhaps",
+        "conversations list --created-after yesterday",
+        "conversations get-message abc",
+        "conversations stream --timeout soon",
+        "conversations stream --count -3",
+        "conversations create-group ADDRESS --permissions anarchy",
+        "conversation messages GROUP --direction sideways",
+        "conversation messages GROUP --content-type smell",
+        "conversation messages GROUP --delivery-status lost",
+        "conversation messages GROUP --exclude-sender abc",
+        "conversation send-reply GROUP abc text",
+        "conversation send-reaction GROUP HASH multiply x",
+        "conversation send-remote-attachment GROUP URL --content-digest HASH --secret ! --salt AA== --nonce AA==",
+        "conversation update-permission GROUP --type dance --policy deny",
+        "conversation update-consent GROUP --state perhaps",
+        "conversation disappearing GROUP --after soon",
+        "conversation disappearing GROUP --after 1h --off",
+        "preferences get-consent --entity-type planet --entity HASH",
+        "client info --gateway-host http://a --node http://b",
+        "client info --log-level loud",
+        "can-message ADDRESS --node ftp://example.org",
+        "can-message ADDRESS --node nonsense",
+    ] {
+        let arguments = words(&line.replace("URL", url));
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let (code, error) = person.fails(&arguments);
+        assert_two_lines(&error);
+        told += &format!("$ folkmoot xmtp {line}\n{error}");
+        assert_eq!(code, 2, "{told}");
+    }
+    insta::assert_snapshot!(redacted(&told, person.home()));
+}
