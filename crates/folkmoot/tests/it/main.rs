@@ -8,6 +8,7 @@
 mod bench;
 mod cli;
 mod dev;
+mod examples;
 mod serve;
 mod support;
 mod xmtp;
