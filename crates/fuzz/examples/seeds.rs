@@ -1,18 +1,21 @@
 //! Writes the seeds of all fuzz targets to `fuzz/corpus/`, from the published vectors and the
 //! test kit. Files of other names stay: they are inputs that once failed.
 
-use std::{error::Error, fs, path::Path};
+use std::{collections::BTreeMap, error::Error, fs, path::Path};
 
 use folkmoot_conversation::{
-    ArchiveKey, ConsentEntity, ConsentRecord, ConsentState, PushRootKey,
+    ArchiveKey, ConsentEntity, ConsentRecord, ConsentState, ContextExtensions, PushRootKey,
+    app_data::{Component, Dictionary, bootstrap},
     archive::ArchiveOptions,
     content::{Codec as _, DeviceSyncContent},
+    context::NewConversation,
     device_sync::{HistoryReply, HistoryRequest, HmacKeyUpdate, PreferenceUpdate},
+    permissions::PolicySet,
 };
 use folkmoot_fuzz::METHODS;
 use folkmoot_testkit::{Person, mls};
 use folkmoot_wire::{
-    DESCRIPTORS,
+    DESCRIPTORS, InboxId,
     proto::xmtp::{
         identity::api::v1::PublishIdentityUpdateRequest,
         mls::api::v1::{
@@ -66,11 +69,69 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     corpus.seed("group_message", "public-commit", &public_commit())?;
 
+    let recorded = vectors("conversation/tests/vectors/mls.json")?;
+    let message = hex(&recorded["group_group_messages_in_order"][1]["data"])?;
+    corpus.seed("group", "of-another", &[&[0], &message[..]].concat())?;
+    corpus.seed("group", "genuine", &[2])?;
+    corpus.seed("group", "changed", &[2, 100, 1, 0x80, 20, 2, 1])?;
+    corpus.seed("group", "ciphertext", &[&[1], &message[40..]].concat())?;
+    let steps: [(&str, &[[u8; 3]]); 4] = [
+        (
+            "talk",
+            &[[0, 0, 1], [6, 1, 0], [6, 2, 0], [6, 1, 0], [5, 2, 0]],
+        ),
+        (
+            "a-race",
+            &[
+                [1, 0, 0],
+                [2, 1, 7],
+                [6, 0, 0],
+                [6, 1, 0],
+                [6, 2, 1],
+                [6, 2, 0],
+                [6, 1, 1],
+            ],
+        ),
+        (
+            "forgotten-and-late",
+            &[
+                [0, 1, 1],
+                [1, 0, 0],
+                [6, 0, 1],
+                [4, 2, 0],
+                [6, 2, 1],
+                [6, 2, 0],
+            ],
+        ),
+        (
+            "removed",
+            &[[3, 0, 1], [6, 0, 0], [6, 1, 0], [6, 2, 0], [0, 1, 1]],
+        ),
+    ];
+    for (name, steps) in steps {
+        corpus.seed("engine", name, steps.as_flattened())?;
+    }
+    for (kind, name) in [(1, "x-wing"), (0, "x25519"), (2, "pointer")] {
+        let sealed = hex(&recorded["dm_welcome_v1_for_joiner"]["data"])?;
+        corpus.seed("welcome", name, &[&[kind], &sealed[..]].concat())?;
+    }
+    let opened = hex(&recorded["dm_welcome_plaintext"])?;
+    corpus.seed("welcome", "opened", &[&[3], &opened[..]].concat())?;
+    corpus.seed(
+        "welcome",
+        "opened-cut-short",
+        &[&[3], &opened[..300]].concat(),
+    )?;
+
     let recorded = vectors("conversation/tests/vectors/key_packages.json")?;
     let package = hex(&recorded["key_packages"][0]["tls"])?;
     corpus.seed("key_package", "recorded", &package)?;
     corpus.seed("key_package", "cut-short", &package[..900])?;
     corpus.seed("key_package", "made", &Person::new(1).key_package())?;
+
+    for (name, seed) in group_contexts() {
+        corpus.seed("group_context", name, &seed)?;
+    }
 
     let recorded = vectors("conversation/tests/vectors/content.json")?;
     let samples = recorded["vectors"].as_array().into_iter().flatten();
@@ -290,6 +351,59 @@ impl Corpus {
         )?;
         Ok(())
     }
+}
+
+/// Contexts with parts of several kinds: a slot, the length, the data.
+fn group_contexts() -> Vec<(&'static str, Vec<u8>)> {
+    let inbox = |id| InboxId::from_bytes([id; 32]);
+    let part = |slot: u8, data: &[u8]| {
+        let length = u16::try_from(data.len()).unwrap_or(u16::MAX).to_le_bytes();
+        [&[slot], &length[..], data].concat()
+    };
+    let all = |slots: u8, context: &ContextExtensions| {
+        let numbers = [0xf000, 0xff00, 0xff01, 0xff02];
+        let parts = (slots..).zip(numbers);
+        parts
+            .flat_map(|(slot, number)| {
+                part(slot, context.data(number).map_or(&[][..], |data| data))
+            })
+            .collect::<Vec<_>>()
+    };
+    let group = NewConversation::group(inbox(1), PolicySet::all_members(), [9; 32]).extensions();
+    let dm = NewConversation::dm(inbox(1), inbox(2), [9; 32]).extensions();
+    let mut membership = group.membership().unwrap_or_default();
+    membership.members.insert(inbox(1), 2);
+    let member = part(0x82, &membership.encode());
+    let (converted, changes) = bootstrap(&group, &BTreeMap::new()).unwrap_or_default();
+    let mut conversion = Vec::new();
+    for number in 0x80..0x84 {
+        conversion.extend(part(number, &[]));
+    }
+    conversion.extend(part(0x85, converted.data(3).map_or(&[][..], |data| data)));
+    let mut dictionary = Dictionary::default();
+    for change in changes {
+        let update = change.update.unwrap_or_default();
+        let numbered = [&change.component.to_be_bytes()[..], &update].concat();
+        conversion.extend(part(7, &numbered));
+        dictionary.set(Component(change.component), change.value);
+    }
+    let dictionary = dictionary.encode();
+    let rename = [&[0x80, 0x04][..], b"picnic"].concat();
+    let renamed = [
+        part(4, &dictionary),
+        part(0x84, &dictionary),
+        part(7, &rename),
+    ]
+    .concat();
+    vec![
+        (
+            "group",
+            [all(0, &group), all(0x80, &group), member.clone()].concat(),
+        ),
+        ("dm", [all(0, &dm), all(0x80, &dm), member].concat()),
+        ("conversion", conversion),
+        ("converted", renamed),
+    ]
 }
 
 fn hex(text: &Json) -> Result<Vec<u8>, Box<dyn Error>> {

@@ -2,17 +2,21 @@
 
 mod content;
 mod front;
+mod groups;
 mod history;
 mod parsers;
 mod program;
 mod rules;
+mod sequence;
 
 pub use content::{archive, content, device_sync};
 pub use front::{METHODS, grpc_body, grpc_request, json_request};
+pub use groups::{group, welcome};
 pub use history::history;
 pub use parsers::{group_message, identity_update, key_package, topic};
 pub use program::{config, contract_account};
 pub use rules::group_context;
+pub use sequence::engine;
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
@@ -24,6 +28,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("content", content),
     ("contract_account", contract_account),
     ("device_sync", device_sync),
+    ("engine", engine),
+    ("group", group),
     ("group_context", group_context),
     ("group_message", group_message),
     ("grpc_body", grpc_body),
@@ -33,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json_request", json_request),
     ("key_package", key_package),
     ("topic", topic),
+    ("welcome", welcome),
 ];
 
 /// The first byte and the rest; nothing if there is none.

@@ -8,7 +8,7 @@ use folkmoot_identity::{AssociationState, ContractVerdicts, IdentityUpdate, Rule
 use folkmoot_wire::Topic;
 
 /// A moment at which the seeds' key packages are valid: seconds since the Unix epoch.
-const WHEN_SEEDS_ARE_VALID: u64 = 1_795_300_000;
+pub(crate) const WHEN_SEEDS_ARE_VALID: u64 = 1_795_300_000;
 
 /// Topics: the whole input.
 pub fn topic(data: &[u8]) {
