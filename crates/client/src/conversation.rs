@@ -98,7 +98,8 @@ impl std::fmt::Debug for Conversation {
 }
 
 impl Conversation {
-    pub(crate) fn new(core: Arc<Core>, row: ConversationRow) -> Self {
+    pub(crate) fn new(core: Arc<Core>, mut row: ConversationRow) -> Self {
+        row.outgrow(&core.version);
         Self {
             core,
             row: Arc::new(row),
@@ -311,7 +312,9 @@ impl Conversation {
             .db
             .read(move |db| Ok(rows::conversation(db, &id)?))
             .await?;
-        Ok(row.ok_or_else(|| ConversationError::NotFound(self.row.id.clone()))?)
+        let mut row = row.ok_or_else(|| ConversationError::NotFound(self.row.id.clone()))?;
+        row.outgrow(&self.core.version);
+        Ok(row)
     }
 
     /// The members, with their roles, accounts and installations.

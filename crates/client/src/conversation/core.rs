@@ -46,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) clock: SharedClock,
     pub(crate) directory: Directory,
     pub(crate) push_keys: PushKeys,
+    /// Up to which version groups are understood.
+    pub(crate) version: Version,
     pub(crate) slots: Slots,
     pub(crate) changes: Changes,
     pub(crate) live: Live,
@@ -116,6 +118,7 @@ impl Core {
         clock: SharedClock,
         directory: Directory,
         push_keys: PushKeys,
+        version: Version,
     ) -> Self {
         Self {
             db,
@@ -124,6 +127,7 @@ impl Core {
             clock,
             directory,
             push_keys,
+            version,
             slots: Slots::default(),
             changes: Changes::default(),
             live: Live::default(),
@@ -221,7 +225,7 @@ impl Core {
         let mut needed = needed_states(commit);
         for _ in 0..2 {
             let states = self.states(needed.iter().copied()).await?;
-            match judge(commit, &states, &Version::OWN) {
+            match judge(commit, &states, &self.version) {
                 Verdict::Ask(more) => needed.extend(more),
                 verdict => return Ok(verdict),
             }

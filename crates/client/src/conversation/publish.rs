@@ -305,7 +305,7 @@ impl State {
         let waits = |intent: &Intent| {
             !intent.is_commit() && (intent.state == IntentState::ToPublish || resend == Resend::Yes)
         };
-        if !loaded.follows() || !loaded.intents.values().any(waits) {
+        if !loaded.publishes() || !loaded.intents.values().any(waits) {
             return Ok(());
         }
         let mut batch = loaded.batch(core);
@@ -345,7 +345,7 @@ impl State {
     /// Makes and sends the first commit that waits, unless one is under way.
     async fn publish_commit(&mut self, core: &Arc<Core>) -> Result<(), Error> {
         let loaded = self.load(core).await?;
-        if !loaded.follows() {
+        if !loaded.publishes() {
             return Ok(());
         }
         let commits = loaded.intents.values().filter(|one| one.is_commit());
@@ -480,7 +480,7 @@ impl State {
     pub(crate) async fn finish_own_work(&mut self, core: &Arc<Core>) -> Result<(), Error> {
         let me = core.me.inbox_id();
         let loaded = self.load(core).await?;
-        if !loaded.follows() || loaded.row.paused_for.is_some() {
+        if !loaded.publishes() {
             return Ok(());
         }
         if !loaded.leaving.is_empty() {
@@ -561,6 +561,11 @@ impl Loaded {
             Some(version) => Err(ConversationError::Paused(version.clone()).into()),
             None => Ok(()),
         }
+    }
+
+    /// Whether what waits may be published now.
+    fn publishes(&self) -> bool {
+        self.follows() && self.row.paused_for.is_none()
     }
 
     /// Seals the message of an intent and notes on it what was sent.

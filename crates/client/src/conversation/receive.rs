@@ -95,9 +95,14 @@ impl State {
         core: &Arc<Core>,
         envelopes: Vec<GroupEnvelope>,
     ) -> Result<(), Error> {
-        self.load(core).await?;
-        if self.behind {
+        let paused = self.load(core).await?.row.paused_for.is_some();
+        if self.behind || paused {
             self.receive(core).await?;
+        }
+        if paused {
+            // What a stream brings comes after the commit at which the conversation stands still,
+            // and would lead past it.
+            return Ok(());
         }
         self.take(core, envelopes, Source::Stream).await?;
         if self.behind {
@@ -240,7 +245,7 @@ impl Loaded {
                 Ok(Step::Next)
             }
             Verdict::Pause(version) => {
-                self.pause(batch, &version);
+                self.pause(core, batch, &version);
                 Ok(Step::Stop)
             }
             Verdict::Refuse(refusal) => {
@@ -356,7 +361,7 @@ impl Loaded {
             }
             Verdict::Pause(version) => {
                 self.group_mut().rollback();
-                self.pause(batch, &version);
+                self.pause(core, batch, &version);
                 Ok(Step::Stop)
             }
             Verdict::Refuse(refusal) => {
@@ -433,9 +438,13 @@ impl Loaded {
     }
 
     /// Stands still until this program is newer.
-    fn pause(&mut self, batch: &mut Batch, version: &Version) {
-        self.row.paused_for = Some(version.to_string());
-        batch.row = Some(self.row.clone());
+    fn pause(&mut self, core: &Core, batch: &mut Batch, version: &Version) {
+        core.live.remove(&self.row.id);
+        let wanted = Some(version.to_string());
+        if self.row.paused_for != wanted {
+            self.row.paused_for = wanted;
+            batch.row = Some(self.row.clone());
+        }
     }
 
     /// A removed member has nothing left to do.

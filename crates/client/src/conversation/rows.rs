@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use folkmoot_conversation::{ConsentState, ContextExtensions, context::ConversationKind};
+use folkmoot_conversation::{
+    ConsentState, ContextExtensions, context::ConversationKind, version::Version,
+};
 use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId, VectorClock};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use zeroize::Zeroizing;
@@ -95,6 +97,15 @@ impl ConversationRow {
     /// Whether this installation can follow the group no further.
     pub(crate) const fn is_locked_out(&self) -> bool {
         matches!(self.trouble, Some((Trouble::LockedOut, _)))
+    }
+
+    /// Waits no longer for a version that `own` has reached: the program is newer than when this
+    /// was written. A commit that asks for more is met again.
+    pub(crate) fn outgrow(&mut self, own: &Version) {
+        let wanted = self.paused_for.as_deref().map(str::parse::<Version>);
+        if wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| wanted <= *own)) {
+            self.paused_for = None;
+        }
     }
 }
 

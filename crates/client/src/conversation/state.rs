@@ -86,8 +86,9 @@ impl State {
                     )))
                 })
                 .await?;
-            let (row, mls, cursor, intents, leaving) =
+            let (mut row, mls, cursor, intents, leaving) =
                 stored.ok_or_else(|| ConversationError::NotFound(self.id.clone()))?;
+            row.outgrow(&core.version);
             let group = if mls.is_empty() {
                 None
             } else {
