@@ -433,16 +433,16 @@ impl Conversations {
             })
             .await?;
         let now_ns = self.core.now_ns();
+        let unfinished: BTreeSet<_> = unfinished.into_iter().collect();
         let eligible: Vec<_> = rows
             .into_iter()
             .filter(|row| {
                 let consent = consents.get(&row.id).copied().unwrap_or_default();
-                row.active
+                (row.active || unfinished.contains(&row.id))
                     && !row.is_locked_out()
                     && (wanted.is_empty() || !row.kind.is_visible() || wanted.contains(&consent))
             })
             .collect();
-        let unfinished: BTreeSet<_> = unfinished.into_iter().collect();
         let mut work = BTreeMap::new();
         for page in eligible.chunks(NEWEST_AT_ONCE) {
             let ids: Vec<_> = page.iter().map(|row| row.id.clone()).collect();

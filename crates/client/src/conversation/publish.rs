@@ -270,14 +270,15 @@ impl State {
     pub(crate) async fn sync(&mut self, core: &Arc<Core>) -> Result<usize, Error> {
         let loaded = self.load(core).await?;
         if !loaded.follows() {
+            self.send_welcomes(core).await?;
             return Ok(0);
         }
         let count = self.receive(core).await?;
         if self.has_work() {
             self.publish(core).await?;
             self.receive(core).await?;
-            self.send_welcomes(core).await?;
         }
+        self.send_welcomes(core).await?;
         self.finish_own_work(core).await?;
         Ok(count)
     }

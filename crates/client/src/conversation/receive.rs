@@ -447,18 +447,26 @@ impl Loaded {
         }
     }
 
-    /// A removed member has nothing left to do.
+    /// A removed member has nothing left to do, but to send the welcomes of commits that came
+    /// through.
     fn give_up(&mut self, batch: &mut Batch) {
-        for mut intent in self.intents.values().cloned().collect::<Vec<_>>() {
-            if let Some(id) = intent.message_id {
-                batch.failed.push(id);
-            }
-            intent.state = IntentState::Failed;
-            self.change(batch, intent);
+        let over = self.intents.values();
+        let over = over.filter(|intent| intent.state != IntentState::Committed);
+        for (intent, message) in over
+            .map(|intent| (intent.id, intent.message_id))
+            .collect::<Vec<_>>()
+        {
+            batch.failed.extend(message);
+            self.done(batch, intent);
         }
     }
 
+    /// Writes an intent anew. One that is given up goes, with what it holds.
     pub(crate) fn change(&mut self, batch: &mut Batch, intent: super::intent::Intent) {
+        if intent.state == IntentState::Failed {
+            self.done(batch, intent.id);
+            return;
+        }
         self.remember(intent.clone());
         batch.intents.push(IntentChange::Update(Box::new(intent)));
     }

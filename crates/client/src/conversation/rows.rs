@@ -722,15 +722,16 @@ pub(crate) fn delete_conversation(db: &Connection, id: &GroupId) -> rusqlite::Re
 }
 
 /// Forgets what was asked of a group in an earlier life: its commits cannot come any more.
-/// Messages that were not sent stay, to be sealed anew.
+/// Messages that were not sent stay, to be sealed anew, and so do welcomes of commits that came
+/// through.
 pub(crate) fn forget_intents(db: &Connection, id: &GroupId) -> rusqlite::Result<()> {
     db.execute(
-        "DELETE FROM intent WHERE group_id = ?1 AND kind <> 1",
+        "DELETE FROM intent WHERE group_id = ?1 AND (state = 4 OR kind <> 1 AND state <> 3)",
         [id.as_bytes()],
     )?;
     db.execute(
         "UPDATE intent SET state = 1, payload_hash = NULL, payload = NULL, epoch = NULL
-         WHERE group_id = ?1",
+         WHERE group_id = ?1 AND kind = 1",
         [id.as_bytes()],
     )?;
     Ok(())
