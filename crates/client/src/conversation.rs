@@ -40,7 +40,7 @@ use self::{
     content::{Prepared, encode},
     core::Core,
     intent::Wish,
-    publish::{QueuedSend, Resend},
+    publish::QueuedSend,
     rows::{ConversationRow, Trouble},
 };
 use crate::{
@@ -409,7 +409,8 @@ impl Conversation {
     /// # Errors
     ///
     /// [`ConversationError`] when this conversation cannot be written to. After an error of the
-    /// network the message stays queued, and the next send or sync tries again.
+    /// network that may pass ([`Error::is_retryable`]) the message stays queued, and the next send
+    /// or sync tries again. A message that the network refuses is marked as failed.
     pub async fn send_text(&self, text: impl Into<String>) -> Result<MessageId, Error> {
         self.send(&Content::text(text.into())).await
     }
@@ -510,7 +511,10 @@ impl Conversation {
                 .run(&id, |state, core| {
                     Box::pin(async move {
                         state.ready_to_send(core).await?;
-                        state.publish_messages(core, Resend::No).await
+                        match state.publish_messages(core).await?.pop() {
+                            Some(refused) => Err(refused.cause.into()),
+                            None => Ok(()),
+                        }
                     })
                 })
                 .await?;

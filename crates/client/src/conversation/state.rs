@@ -4,7 +4,7 @@
 //! everything that belongs to it, and forgotten when that fails, so that the next who comes loads
 //! what is really there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use folkmoot_conversation::{Group, Leaf, context::Context};
 use folkmoot_wire::{GroupId, InboxId, VectorClock};
@@ -27,8 +27,8 @@ pub(crate) struct State {
     pub(crate) behind: bool,
     /// Why intents failed, for those who wait for them.
     pub(crate) failures: HashMap<i64, Error>,
-    /// Commits that the node has acknowledged in this run of the program.
-    pub(crate) acknowledged: Vec<i64>,
+    /// Intents whose messages or commits the node has acknowledged in this run of the program.
+    pub(crate) acknowledged: HashSet<i64>,
     /// Since when messages were sent without reading the log: Unix time in nanoseconds.
     pub(crate) unsettled_ns: Option<u64>,
     /// Somebody will read the log because of it.
@@ -58,7 +58,7 @@ impl State {
             loaded: None,
             behind: false,
             failures: HashMap::new(),
-            acknowledged: Vec::new(),
+            acknowledged: HashSet::new(),
             unsettled_ns: None,
             settling: false,
             busy: false,
@@ -138,6 +138,8 @@ impl State {
             Ok((written, batch)) => {
                 if let Some(loaded) = &mut self.loaded {
                     loaded.settle(&batch, &written);
+                    let intents = &loaded.intents;
+                    self.acknowledged.retain(|id| intents.contains_key(id));
                 }
                 core.changes.tell_written(&written);
                 if written.consent {

@@ -7,6 +7,7 @@
 
 mod burst;
 mod dms;
+mod faults;
 mod groups;
 mod installations;
 mod pausing;

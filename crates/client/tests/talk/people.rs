@@ -87,6 +87,17 @@ impl World {
         builder.create(&wallet(person)).await.unwrap()
     }
 
+    /// The same, who looks at this clock.
+    pub(crate) async fn client_over_at(
+        &self,
+        person: u8,
+        network: Arc<dyn Network>,
+        clock: SharedClock,
+    ) -> Client {
+        let builder = self.builder().custom_network(network).clock(clock);
+        builder.create(&wallet(person)).await.unwrap()
+    }
+
     /// The client of the person of this number, who looks at this clock.
     pub(crate) async fn client_with_clock(&self, person: u8, clock: SharedClock) -> Client {
         let builder = self.builder().clock(clock);

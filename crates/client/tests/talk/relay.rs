@@ -18,6 +18,20 @@ pub(crate) struct Relay {
     node: Arc<dyn Network>,
     /// Group messages that were held back, while they are.
     held: Mutex<Option<Vec<OutgoingMessage>>>,
+    fault: Mutex<Fault>,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Fault {
+    #[default]
+    Nothing,
+    /// Nothing that is asked or sent arrives.
+    Cut,
+    /// Group messages arrive, and whoever sends them does not hear of it.
+    AnswersLost,
+    /// Group messages beyond this many bytes are refused, and those sent together with them.
+    Limit(usize),
 }
 
 impl Relay {
@@ -25,7 +39,19 @@ impl Relay {
         Arc::new(Self {
             node,
             held: Mutex::default(),
+            fault: Mutex::default(),
         })
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.fault.lock() = fault;
+    }
+
+    fn check(&self) -> Result<(), NetworkError> {
+        match *self.fault.lock() {
+            Fault::Cut => Err(lost()),
+            _ => Ok(()),
+        }
     }
 
     /// From now on keeps group messages for itself; whoever sends them does not know.
@@ -63,6 +89,7 @@ impl Network for Relay {
         &self,
         wanted: &[(InboxId, u64)],
     ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
+        self.check()?;
         self.node.identity_updates(wanted).await
     }
 
@@ -94,6 +121,7 @@ impl Network for Relay {
         &self,
         installations: &[InstallationKey],
     ) -> Result<Vec<Option<Bytes>>, NetworkError> {
+        self.check()?;
         self.node.key_packages(installations).await
     }
 
@@ -105,7 +133,21 @@ impl Network for Relay {
             held.extend(messages);
             return Err(lost());
         }
-        self.node.publish_group_messages(messages).await
+        let fault = *self.fault.lock();
+        if let Fault::Limit(most) = fault
+            && messages.iter().any(|message| message.data.len() > most)
+        {
+            return Err(NetworkError::Refused {
+                call: "a call",
+                cause: "too large".into(),
+            });
+        }
+        self.check()?;
+        self.node.publish_group_messages(messages).await?;
+        match fault {
+            Fault::AnswersLost => Err(lost()),
+            _ => Ok(()),
+        }
     }
 
     async fn group_messages(
@@ -114,6 +156,7 @@ impl Network for Relay {
         after: &Cursor,
         limit: usize,
     ) -> Result<Page<GroupEnvelope>, NetworkError> {
+        self.check()?;
         self.node.group_messages(group, after, limit).await
     }
 
@@ -121,10 +164,12 @@ impl Network for Relay {
         &self,
         groups: &[GroupId],
     ) -> Result<Vec<Option<Newest>>, NetworkError> {
+        self.check()?;
         self.node.newest_group_messages(groups).await
     }
 
     async fn publish_welcomes(&self, welcomes: Vec<Welcome>) -> Result<(), NetworkError> {
+        self.check()?;
         self.node.publish_welcomes(welcomes).await
     }
 
@@ -134,6 +179,7 @@ impl Network for Relay {
         after: &Cursor,
         limit: usize,
     ) -> Result<Page<WelcomeEnvelope>, NetworkError> {
+        self.check()?;
         self.node.welcomes(destination, after, limit).await
     }
 
