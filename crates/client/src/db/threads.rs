@@ -300,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_happens_although_nobody_waits_for_it() {
         let writer = writer();
-        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        let (go_on, held) = mpsc::channel::<()>();
         let change = writer.run(move |tx| {
             held.recv().expect("the test lets the writer go on");
             tx.execute("INSERT INTO t VALUES (1)", [])?;
