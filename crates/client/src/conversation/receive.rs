@@ -27,7 +27,8 @@ use crate::{Error, network::GroupEnvelope};
 
 /// Envelopes in a page of a v3 node.
 const PAGE: usize = 100;
-/// Past epochs whose messages can be read.
+/// Past epochs whose messages can be read. What is no older has its place in the log: others read
+/// it there.
 const PAST_EPOCHS: u64 = 3;
 
 /// From where envelopes come.
@@ -195,7 +196,7 @@ impl Loaded {
         let mut intent = self.intents[&intent].clone();
         let epoch = self.row.epoch;
         if let Wish::Send(_) = intent.wish {
-            if header.epoch + PAST_EPOCHS <= epoch || header.epoch > epoch {
+            if header.epoch + PAST_EPOCHS < epoch || header.epoch > epoch {
                 // Nobody can read it: it is sealed anew, and stays the same message.
                 intent.rebuild();
                 self.change(batch, intent);
