@@ -8,6 +8,7 @@ mod history;
 mod store;
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -19,16 +20,13 @@ use folkmoot_conversation::{
     context::NewConversation,
     device_sync::{HistoryReply, HistoryRequest, PreferenceUpdate, SYNC_INTERVAL, history_pin},
 };
-use folkmoot_wire::{GroupId, InstallationKey};
-use futures::StreamExt as _;
-use tokio::{sync::broadcast, time::Instant};
+use folkmoot_wire::{GroupId, InstallationKey, MessageId};
+use futures::{StreamExt as _, future::BoxFuture};
+use tokio::{sync::broadcast, task::JoinSet, time::Instant};
 
 pub use history::HistoryError;
 
-use self::{
-    history::HistoryServer,
-    store::{Reach, SyncMessage},
-};
+use self::{history::HistoryServer, store::Reach};
 use crate::{
     Client, Error,
     archive::ImportSummary,
@@ -69,7 +67,12 @@ impl Client {
     ///
     /// What the network or the database says.
     pub async fn sync_devices(&self) -> Result<DeviceSyncSummary, Error> {
-        self.0.devices.pass(Ask::Network).await
+        let (mut summary, transfers) = self.0.devices.pass(Ask::Network).await?;
+        for done in futures::future::join_all(transfers).await {
+            summary.messages += usize::from(done);
+            summary.failed += usize::from(!done);
+        }
+        Ok(summary)
     }
 
     /// Asks the other installations for their history. What the first of them offers is taken in
@@ -130,6 +133,31 @@ struct Inner {
     history_url: Option<String>,
     /// One look at a time.
     turn: tokio::sync::Mutex<()>,
+    /// Messages whose history is being handed over at the moment, beside the looks.
+    at_work: parking_lot::Mutex<HashSet<MessageId>>,
+}
+
+/// History that is being handed over. It does nothing unless it is polled.
+type Transfer = BoxFuture<'static, bool>;
+
+/// A message that nobody else takes up meanwhile.
+struct AtWork {
+    devices: Devices,
+    id: MessageId,
+}
+
+impl AtWork {
+    fn begin(devices: &Devices, id: MessageId) -> Option<Self> {
+        let devices = devices.clone();
+        let new = devices.0.at_work.lock().insert(id);
+        new.then_some(Self { devices, id })
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.devices.0.at_work.lock().remove(&self.id);
+    }
 }
 
 /// Whether the network is asked, or only what came by itself is worked off.
@@ -152,6 +180,7 @@ impl Devices {
             push_keys,
             history_url,
             turn: tokio::sync::Mutex::default(),
+            at_work: parking_lot::Mutex::default(),
         }))
     }
 
@@ -162,8 +191,10 @@ impl Devices {
         work(Arc::downgrade(&self.0), changes, messages)
     }
 
-    /// Looks at the sync groups, works off what is new in them, tells what is new here.
-    async fn pass(&self, ask: Ask) -> Result<DeviceSyncSummary, Error> {
+    /// Looks at the sync groups, works off what is new in them, tells what is new here. History is
+    /// handed over beside it, since that may take minutes: each transfer says whether it came
+    /// through.
+    async fn pass(&self, ask: Ask) -> Result<(DeviceSyncSummary, Vec<Transfer>), Error> {
         let _turn = self.0.turn.lock().await;
         let core = &self.0.core;
         if ask == Ask::Network {
@@ -181,16 +212,31 @@ impl Devices {
         for group in core.db.read(store::unseen_groups).await? {
             self.welcome_installation(&group).await?;
         }
+        let mut transfers: Vec<Transfer> = Vec::new();
         for message in core.db.read(store::unprocessed).await? {
             let id = message.id;
-            let worked = self.process(message).await;
-            let done = worked.is_ok();
-            if let Err(cause) = &worked {
-                tracing::warn!(message = %id, %cause, "a message of our own devices failed");
+            let content = Content::from_bytes(message.content);
+            let Content::DeviceSync(told) = content else {
+                core.db
+                    .write(move |db| store::processed(db, &id, true))
+                    .await?;
+                continue;
+            };
+            let own = message.installation == core.me.key();
+            let history = matches!(
+                told,
+                DeviceSyncContent::Request(_) | DeviceSyncContent::Reply(_)
+            );
+            if history && !own {
+                if let Some(at_work) = AtWork::begin(self, id) {
+                    transfers.push(Box::pin(async move {
+                        let done = at_work.devices.work_off(id, told, own).await;
+                        done.unwrap_or(false)
+                    }));
+                }
+                continue;
             }
-            core.db
-                .write(move |db| store::processed(db, &id, done))
-                .await?;
+            let done = self.work_off(id, told, own).await?;
             summary.messages += usize::from(done);
             summary.failed += usize::from(!done);
         }
@@ -198,7 +244,28 @@ impl Devices {
         if summary.messages > 0 {
             core.changes.tell(Change::Preferences);
         }
-        Ok(summary)
+        Ok((summary, transfers))
+    }
+
+    /// Works off one message and notes it. `false`: it will be tried again.
+    async fn work_off(
+        &self,
+        id: MessageId,
+        told: DeviceSyncContent,
+        own: bool,
+    ) -> Result<bool, Error> {
+        let worked = self.process(told, own).await;
+        let done = worked.is_ok();
+        if let Err(cause) = &worked {
+            tracing::warn!(message = %id, %cause, "a message of our own devices failed");
+        }
+        let note = self
+            .0
+            .core
+            .db
+            .write(move |db| store::processed(db, &id, done));
+        note.await?;
+        Ok(done)
     }
 
     /// Makes the group of our installations if there are others and there is no group.
@@ -263,12 +330,8 @@ impl Devices {
         }
     }
 
-    async fn process(&self, message: SyncMessage) -> Result<(), Error> {
+    async fn process(&self, told: DeviceSyncContent, own: bool) -> Result<(), Error> {
         let core = &self.0.core;
-        let Content::DeviceSync(told) = Content::from_bytes(message.content) else {
-            return Ok(());
-        };
-        let own = message.installation == core.me.key();
         match told {
             // The group's order counts, for our own words too.
             DeviceSyncContent::PreferenceUpdates(updates) => self.take(updates).await,
@@ -462,6 +525,8 @@ async fn work(
 ) {
     let mut ask = Ask::Network;
     let mut next = Instant::now() + FIRST_LOOK;
+    // They end with this task.
+    let mut transfers = JoinSet::new();
     loop {
         let wake = tokio::select! {
             () = tokio::time::sleep_until(next) => Some(Ask::Network),
@@ -482,8 +547,14 @@ async fn work(
         tokio::time::sleep(SETTLE).await;
         let Some(inner) = weak.upgrade() else { return };
         let passed = Devices(inner).pass(ask).await;
-        if let Err(cause) = passed {
-            tracing::debug!(%cause, "our other devices are asked again later");
+        while transfers.try_join_next().is_some() {}
+        match passed {
+            Ok((_, more)) => {
+                for transfer in more {
+                    transfers.spawn(transfer);
+                }
+            }
+            Err(cause) => tracing::debug!(%cause, "our other devices are asked again later"),
         }
         if ask == Ask::Network {
             next = Instant::now() + SYNC_INTERVAL;
