@@ -1,7 +1,8 @@
 // The hosts of clients: a Node.js process for a native SDK, a program for our own client, a page
 // in headless Chromium for the browser SDK. All answer `call(name, args)`.
 
-import { appendFileSync, createReadStream, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
@@ -31,7 +32,7 @@ async function processActor({ program, args, name: sdk, log, env }) {
       try {
         reply = JSON.parse(line);
       } catch {
-        return void appendFileSync(log, `${line}\n`); // something the SDK printed
+        return; // something the SDK printed
       }
       if (reply.ready) return resolve();
       const call = waiting.get(reply.number);
@@ -94,6 +95,7 @@ function serve(folder) {
 
 /** Headless Chromium with the bundled page; `actor()` opens the page in a fresh context. */
 export async function browser({ chromium, folder, log }) {
+  const { appendFileSync } = await import('node:fs');
   const { default: playwright } = await load('playwright-core');
   const { server, url } = await serve(folder);
   const profile = mkdtempSync(join(tmpdir(), 'folkmoot-interop-'));

@@ -4,7 +4,7 @@
 //! everything that belongs to it, and forgotten when that fails, so that the next who comes loads
 //! what is really there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use folkmoot_conversation::{Group, Leaf, context::Context};
 use folkmoot_wire::{GroupId, InboxId, VectorClock};
@@ -14,6 +14,7 @@ use super::{
     changes::Change,
     core::Core,
     intent::{Intent, IntentState},
+    receive::Parted,
     rows::{self, Batch, ConversationRow, CursorKind, IntentChange, Written},
 };
 use crate::{Error, db::DbError};
@@ -25,10 +26,12 @@ pub(crate) struct State {
     pub(crate) loaded: Option<Loaded>,
     /// Something was missed: the node must be asked before an envelope of a stream counts.
     pub(crate) behind: bool,
+    /// Whether the log leaves us behind.
+    pub(crate) parted: Parted,
     /// Why intents failed, for those who wait for them.
     pub(crate) failures: HashMap<i64, Error>,
-    /// Intents whose messages or commits the node has acknowledged in this run of the program.
-    pub(crate) acknowledged: HashSet<i64>,
+    /// Commits that the node has acknowledged in this run of the program.
+    pub(crate) acknowledged: Vec<i64>,
     /// Since when messages were sent without reading the log: Unix time in nanoseconds.
     pub(crate) unsettled_ns: Option<u64>,
     /// Somebody will read the log because of it.
@@ -57,8 +60,9 @@ impl State {
             id,
             loaded: None,
             behind: false,
+            parted: Parted::Unknown,
             failures: HashMap::new(),
-            acknowledged: HashSet::new(),
+            acknowledged: Vec::new(),
             unsettled_ns: None,
             settling: false,
             busy: false,
@@ -86,9 +90,8 @@ impl State {
                     )))
                 })
                 .await?;
-            let (mut row, mls, cursor, intents, leaving) =
+            let (row, mls, cursor, intents, leaving) =
                 stored.ok_or_else(|| ConversationError::NotFound(self.id.clone()))?;
-            row.outgrow(&core.version);
             let group = if mls.is_empty() {
                 None
             } else {
@@ -138,8 +141,6 @@ impl State {
             Ok((written, batch)) => {
                 if let Some(loaded) = &mut self.loaded {
                     loaded.settle(&batch, &written);
-                    let intents = &loaded.intents;
-                    self.acknowledged.retain(|id| intents.contains_key(id));
                 }
                 core.changes.tell_written(&written);
                 if written.consent {

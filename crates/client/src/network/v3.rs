@@ -56,10 +56,7 @@ pub(super) struct V3 {
 impl V3 {
     pub(super) fn new(url: &str, options: &NetworkOptions) -> Result<Self, NetworkError> {
         let connection = Arc::new(Connection::new(url, options, false)?);
-        let wire = Arc::new(wire::V3Wire::new(
-            Arc::clone(&connection),
-            options.plain_streams,
-        ));
+        let wire = Arc::new(wire::V3Wire::new(Arc::clone(&connection)));
         Ok(Self { connection, wire })
     }
 }

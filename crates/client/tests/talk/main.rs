@@ -6,14 +6,13 @@
 )]
 
 mod burst;
+mod crash;
 mod dms;
-mod faults;
 mod groups;
 mod installations;
-mod pausing;
+mod lies;
 mod people;
 mod races;
 mod recovery;
-mod relay;
 mod restart;
 mod streams;

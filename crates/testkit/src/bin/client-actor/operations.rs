@@ -3,11 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use folkmoot_client::{
-    Client, Clock as _, Conversation, DeviceSync, GroupOptions, ListOptions, Lookup, ManualClock,
-    MessageQuery, Signer,
-    db::DatabaseKey,
-    identity::Reassign,
-    network::{NetworkAddress, NetworkOptions},
+    Client, Conversation, DeviceSync, GroupOptions, ListOptions, Lookup, MessageQuery, Signer,
+    db::DatabaseKey, identity::Reassign, network::NetworkAddress,
 };
 use folkmoot_conversation::{
     ArchiveKey, ConsentEntity, ConsentState, EncryptedAttachment,
@@ -47,9 +44,6 @@ struct Person {
 
 type Done = Result<Value, Failure>;
 
-/// How long key packages of our client live, but for an hour before.
-const KEY_PACKAGE_LIFETIME: Duration = Duration::from_secs(84 * 24 * 3600);
-
 /// Most operations are about a conversation.
 #[derive(Deserialize)]
 struct In {
@@ -85,19 +79,12 @@ impl Actor {
     async fn open(&self, who: String, args: Open) -> Done {
         let signer = wallet::signer(&args.key, args.wallet)?;
         let mut builder = Client::builder()
-            .network(args.network.options()?)
+            .address(args.network.address()?)
             .device_sync(if args.device_sync {
                 DeviceSync::On
             } else {
                 DeviceSync::Off
             });
-        if let Some(seconds) = args.package_seconds {
-            // A clock so far behind that what it dates is over then.
-            let behind = KEY_PACKAGE_LIFETIME.saturating_sub(Duration::from_secs(seconds));
-            let now = ManualClock::now().now_ns();
-            let behind = u64::try_from(behind.as_nanos())?;
-            builder = builder.clock(Arc::new(ManualClock::new(now.saturating_sub(behind))));
-        }
         if let Some(url) = args.history_sync_url {
             builder = builder.history_url(url);
         }
@@ -139,8 +126,6 @@ struct Open {
     #[serde(default)]
     device_sync: bool,
     path: Option<PathBuf>,
-    /// In how many seconds the installation's first key package expires.
-    package_seconds: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -148,22 +133,15 @@ struct Open {
 struct Address {
     api_url: Option<String>,
     gateway_host: Option<String>,
-    /// No bidirectional streams.
-    #[serde(default)]
-    plain_streams: bool,
 }
 
 impl Address {
-    fn options(self) -> Result<NetworkOptions, Failure> {
-        let address = match (self.api_url, self.gateway_host) {
-            (_, Some(gateway)) => NetworkAddress::Gateway(gateway),
-            (Some(node), None) => NetworkAddress::Node(node),
-            (None, None) => return Err("a network needs apiUrl or gatewayHost".into()),
-        };
-        Ok(NetworkOptions {
-            plain_streams: self.plain_streams,
-            ..NetworkOptions::new(address)
-        })
+    fn address(self) -> Result<NetworkAddress, Failure> {
+        match (self.api_url, self.gateway_host) {
+            (_, Some(gateway)) => Ok(NetworkAddress::Gateway(gateway)),
+            (Some(node), None) => Ok(NetworkAddress::Node(node)),
+            (None, None) => Err("a network needs apiUrl or gatewayHost".into()),
+        }
     }
 }
 
