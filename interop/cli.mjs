@@ -1,7 +1,7 @@
 // Our command line beside the official one: both look at the same conversations, and what they
 // print must have the same fields with the same kinds of values.
 //
-//   node interop/cli.mjs [--program target/release/folkmoot]
+//   node interop/cli.mjs [--program target/release/folkmoot] [--results FILE]
 //
 // The official program with these commands (0.2.0) is not in the npm registry; its commands print
 // fields of the official SDK's objects, and those are taken from the SDK itself (`actor/shapes.mjs`).
@@ -9,7 +9,7 @@
 // run: its keys file is read by ours, and what it sends is read by ours.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -21,7 +21,7 @@ import { freeOffset } from './lib/ports.mjs';
 import { run, start, stopAll } from './lib/processes.mjs';
 
 const { values: options } = parseArgs({
-  options: { program: { type: 'string', default: 'target/release/folkmoot' } },
+  options: { program: { type: 'string', default: 'target/release/folkmoot' }, results: { type: 'string' } },
 });
 const program = resolve(options.program);
 
@@ -102,7 +102,13 @@ async function official(node, apiUrl, home) {
     });
 }
 
-const results = { equal: 0, different: [] };
+const results = { equal: 0, different: [], missing: [] };
+
+/** Says that a part cannot be compared. */
+function skip(what) {
+  console.log(`skipped    ${what}`);
+  results.missing.push(what);
+}
 
 /** Fields that only our program has, by command. */
 const ADDED = { get: ['.trouble'] };
@@ -209,16 +215,17 @@ try {
   await node.start();
   const { v3, gateway } = node.addresses;
   await bob.text('xmtp', 'init', '--node', v3);
-  if (newest.missing) console.log(`skipped    the official SDK: ${newest.missing}`);
+  if (newest.missing) skip(`the official SDK: ${newest.missing}`);
   else await compareAll(await official(newest.node, v3, bob.home), bob);
   try {
     await published(newest.node ?? node22(), gateway, bob);
   } catch (error) {
-    console.log(`skipped    the published program: ${String(error.message).split('\n').slice(0, 4).join(' | ')}`);
+    skip(`the published program: ${String(error.message).split('\n').slice(0, 4).join(' | ')}`);
   }
 } finally {
   await stopAll();
   rmSync(bob.home, { recursive: true, force: true });
 }
+if (options.results) writeFileSync(options.results, `${JSON.stringify(results, null, 2)}\n`);
 console.log(`${results.equal} equal, ${results.different.length} different`);
 process.exitCode = results.different.length === 0 && results.equal > 0 ? 0 : 1;

@@ -9,10 +9,10 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { nativeActor, ourActor } from './lib/actors.mjs';
-import { TARGET, node22, nodeForNewestSdk, ourClient, packages } from './lib/install.mjs';
+import { SOURCE, TARGET, node22, nodeForNewestSdk, ourClient, packages } from './lib/install.mjs';
 import { TestNode } from './lib/node.mjs';
 import { freeOffset } from './lib/ports.mjs';
-import { stopAll } from './lib/processes.mjs';
+import { run, stopAll } from './lib/processes.mjs';
 import { Wire } from './lib/proxy.mjs';
 import { eventually, within } from './lib/time.mjs';
 import { agree } from './lib/words.mjs';
@@ -28,6 +28,8 @@ const HELP = `node interop/soak.mjs [options]
   --program FILE     the folkmoot program (target/release/folkmoot)
   --client FILE      the program around our client (target/release/client-actor)
   --port-offset N    shift the node's ports (0, or the first free offset)
+  --name TEXT        what its log files and its node are called (soak); one name for each at a time
+  --library-log LEVEL  what official clients log, into target/interop/logs (Off)
   --verbose          a line for each operation`;
 
 const { values: options } = parseArgs({
@@ -41,6 +43,8 @@ const { values: options } = parseArgs({
     program: { type: 'string', default: 'target/release/folkmoot' },
     client: { type: 'string', default: 'target/release/client-actor' },
     'port-offset': { type: 'string' },
+    name: { type: 'string', default: 'soak' },
+    'library-log': { type: 'string', default: 'Off' },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -117,6 +121,8 @@ class Soak {
     this.counts = {};
     this.failures = [];
     this.lost = [];
+    /** Texts that members lack: who sent them, where, who lacks them. */
+    this.lacking = [];
   }
 
   /** Opens the clients and their conversations. */
@@ -129,7 +135,7 @@ class Soak {
         const wire = await Wire.to(Number(new URL(this.world.node.addresses[entrance]).port));
         this.wires.push(wire);
         const through = (addresses) => ({ ...addresses, [entrance]: wire.url });
-        const client = await this.world.person(`${index} ${sdk} ${api}`, { sdk, api, stored: true, through });
+        const client = await this.world.person(`${index} ${sdk} ${api}`, { sdk, api, stored: true, through, readable: true, logs: options['library-log'] });
         client.wire = wire;
         return client;
       }),
@@ -307,12 +313,20 @@ class Soak {
     return act;
   }
 
+  /**
+   * Whoever was invited looks for the invitation before doing anything else there. An official
+   * client that was in the group before and does not would read with what it has from then, and be
+   * past everything that was said since.
+   */
+  async #arrive(actor, room) {
+    if (!room.uninvited.has(actor)) return;
+    await actor.sync();
+    room.uninvited.delete(actor);
+  }
+
   async #read(actor, room) {
     const { commits } = room;
-    if (room.uninvited.has(actor)) {
-      await actor.sync();
-      room.uninvited.delete(actor);
-    }
+    await this.#arrive(actor, room);
     const seen = await actor.read(room.id);
     room.lastRead.set(actor, { turn: this.turn, commits });
     return seen;
@@ -323,7 +337,7 @@ class Soak {
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
     const label = `${act.number} ${actor.who}: ${kind} in ${room.name}${act.what ? ` (${act.what})` : ''}`;
     try {
-      await within(90_000, label, act.run());
+      await within(90_000, label, this.#arrive(actor, room).then(act.run));
       act.done = true;
       if (options.verbose) say(label);
     } catch (error) {
@@ -374,18 +388,57 @@ class Soak {
         this.#expect(client, () => strictEqual(new Set(texts).size, texts.length, `${client.who} has no text of ${room.name} twice`));
         this.#expect(client, () => same(said, reference.said.filter((id) => mine.has(id)), `what ${client.who} has of ${room.name}, in order`));
         this.#expect(client, () => same(missing, [], `what ${client.who} lacks of ${room.name}: ${missing.join(', ')}`));
+        for (const text of missing) this.#lacks(room, client, text, histories);
         const strange = said.filter((id) => !reference.said.includes(id));
+        for (const id of strange) {
+          const { text } = histories.get(client).messages.find((message) => message.id === id);
+          if (text) this.#lacks(room, witness, text, histories);
+        }
         this.#expect(witness, () => same(strange, [], `what ${client.who} has of ${room.name} and ${witness.who} has not`));
       }
       for (const anchor of room.anchors.filter(({ sdk }) => sdk === 'ours')) {
         same(histories.get(anchor).said, reference.said, `${anchor.who} and ${room.name}`);
       }
       const inside = this.clients.filter((client) => histories.get(client)?.active && reference.members.includes(client.inbox));
-      for (const member of room.members.keys()) ok(inside.includes(member) || room.unsure?.has(member), `${member.who} is in ${room.name}`);
-      for (const member of inside) same(histories.get(member).members, reference.members, `members of ${room.name} that ${member.who} sees`);
-      await agree(room.id, inside);
+      const apart = new Set();
+      const stands = async (client, check) => {
+        try {
+          await check();
+        } catch (error) {
+          if (client.sdk === 'ours') throw error;
+          apart.add(client);
+          this.lost.push(error.message.split('\n')[0]);
+        }
+      };
+      for (const member of room.members.keys()) {
+        await stands(member, () => ok(inside.includes(member) || room.unsure?.has(member), `${member.who} is in ${room.name}`));
+      }
+      for (const member of inside) {
+        await stands(member, () => same(histories.get(member).members, reference.members, `members of ${room.name} that ${member.who} sees`));
+        await stands(member, () => agree(room.id, [witness, member]));
+      }
+      // An official client may lose its way by itself. When as many do as stay, it is not them.
+      ok(apart.size * 2 < Math.max(inside.length, room.members.size), `most are in the same state of ${room.name}`);
     }
     return messages;
+  }
+
+  /** Notes that `receiver` lacks a text, with the client that sent it. */
+  #lacks(room, receiver, text, histories) {
+    const all = [...histories.values()].flatMap(({ messages }) => messages);
+    const inbox = all.find((message) => message.text === text)?.from;
+    const known = ({ who, sdk, options: { path } }) => ({ who, path: sdk === 'ours' ? undefined : path });
+    const sender = this.clients.find((one) => one.inbox === inbox) ?? { who: 'nobody', sdk: 'ours', options: {} };
+    this.lacking.push({ text, conversation: room.id, sender: known(sender), receiver: known(receiver) });
+  }
+
+  /** Says for each text that somebody lacks how far it came. */
+  async explain(node) {
+    if (!this.lacking.length) return;
+    const question = JSON.stringify({ store: join(node.data, 'node.sqlite'), lost: this.lacking });
+    const script = join(SOURCE, 'lib/evidence.mjs');
+    const answer = await run(node22(), ['--disable-warning=ExperimentalWarning', script, question]).catch((error) => error.message);
+    for (const line of answer.trimEnd().split('\n')) say(`  evidence: ${line}`);
   }
 
   /** What an official client loses or disorders is told; with ours it is a failure. */
@@ -416,7 +469,7 @@ async function main() {
   const ours = options.clients.includes('ours') ? ourClient(resolve(options.client)) : {};
   if (ours.missing) throw new Error(ours.missing);
   const log = (name) => {
-    const file = join(TARGET, `logs/soak-${name}.log`);
+    const file = join(TARGET, `logs/${options.name}-${name}.log`);
     rmSync(file, { force: true });
     return file;
   };
@@ -427,7 +480,7 @@ async function main() {
     node6: () => nativeActor({ node: newest.node, sdk: 'node-sdk-6', log: logs.node6 }),
   };
   const offset = options['port-offset'] === undefined ? await freeOffset() : Number(options['port-offset']);
-  const node = new TestNode({ program: resolve(options.program), offset, name: 'soak' });
+  const node = new TestNode({ program: resolve(options.program), offset, name: options.name });
   await node.start();
   const world = new World({ suite: {}, hosts: { open: (sdk) => openers[sdk]() }, node, seed: options.seed });
   const soak = new Soak(world, new Dice(options.seed));
@@ -447,13 +500,16 @@ async function main() {
     const counts = Object.entries(soak.counts).map(([kind, count]) => `${kind} ${count}`);
     for (const failure of soak.failures) say(`  failed without a reason: ${failure}`);
     for (const text of soak.lost) say(`  official: ${text}`);
+    await soak.explain(node);
     const mine = soak.failures.filter((failure) => failure.includes(' ours '));
     strictEqual(mine.length, 0, 'operations of our client failed without a reason');
     say(`ok    soak ${((Date.now() - began) / 1000).toFixed(1)} s: ${counts.join(', ')}; ${messages} messages, same histories, same epochs (seed ${options.seed})`);
     return 0;
   } catch (error) {
     for (const failure of soak.failures) say(`  failed without a reason: ${failure}`);
+    for (const text of soak.lost) say(`  official: ${text}`);
     say(`FAIL  soak in turn ${soak.turn}: ${error.stack ?? error}`);
+    await soak.explain(node);
     say(`--- the node's last lines\n${node.tail()}`);
     say(`--- again: node interop/soak.mjs --seed '${options.seed}' --operations ${operations} --clients '${options.clients}'`);
     return 1;

@@ -26,9 +26,9 @@ export function operations(sdk) {
     /**
      * Creates a client. `key` is the wallet's private key; `wallet` describes a contract that
      * it owns, if that is the account. `network` is `{ apiUrl }` or `{ gatewayHost }`. `path` is
-     * the database's file; without one it is in memory.
+     * the database's file; without one it is in memory; `readable` leaves it unencrypted.
      */
-    async open({ who, key, wallet, network, historySyncUrl, path, deviceSync = false }) {
+    async open({ who, key, wallet, network, historySyncUrl, path, deviceSync = false, readable = false, logs = 'Off' }) {
       if (network.apiUrl && sdk.ApiUrls && sdk.ApiUrls.local !== network.apiUrl) {
         // Some versions resolve inbox ids at the environment's own address, whatever apiUrl says.
         try {
@@ -41,9 +41,9 @@ export function operations(sdk) {
       const client = await sdk.Client.create(signer, {
         env: 'local',
         dbPath: path ?? null,
-        ...(path ? { dbEncryptionKey: new Uint8Array(32).fill(7) } : {}),
+        ...(path && !readable ? { dbEncryptionKey: new Uint8Array(32).fill(7) } : {}),
         disableDeviceSync: !deviceSync,
-        loggingLevel: sdk.LogLevel?.Off,
+        loggingLevel: sdk.LogLevel?.[logs],
         ...(historySyncUrl ? { historySyncUrl } : {}),
         ...network,
       });

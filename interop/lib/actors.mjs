@@ -1,8 +1,7 @@
 // The hosts of clients: a Node.js process for a native SDK, a program for our own client, a page
 // in headless Chromium for the browser SDK. All answer `call(name, args)`.
 
-import { createReadStream, statSync } from 'node:fs';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, createReadStream, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
@@ -32,7 +31,7 @@ async function processActor({ program, args, name: sdk, log, env }) {
       try {
         reply = JSON.parse(line);
       } catch {
-        return; // something the SDK printed
+        return void appendFileSync(log, `${line}\n`); // something the SDK printed
       }
       if (reply.ready) return resolve();
       const call = waiting.get(reply.number);
@@ -95,7 +94,6 @@ function serve(folder) {
 
 /** Headless Chromium with the bundled page; `actor()` opens the page in a fresh context. */
 export async function browser({ chromium, folder, log }) {
-  const { appendFileSync } = await import('node:fs');
   const { default: playwright } = await load('playwright-core');
   const { server, url } = await serve(folder);
   const profile = mkdtempSync(join(tmpdir(), 'folkmoot-interop-'));

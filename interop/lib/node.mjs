@@ -13,11 +13,11 @@ export class TestNode {
     this.log = join(TARGET, 'logs', `${name}.log`);
     this.program = program;
     this.ready = join(TARGET, `${name}.ready.json`);
-    const data = join(TARGET, `${name}-data`);
-    rmSync(data, { recursive: true, force: true });
-    mkdirSync(data, { recursive: true });
+    this.data = join(TARGET, `${name}-data`);
+    rmSync(this.data, { recursive: true, force: true });
+    mkdirSync(this.data, { recursive: true });
     rmSync(this.log, { force: true });
-    this.arguments = ['dev', '--port-offset', String(offset), '--ready-file', this.ready, '--data', data, '--keep'];
+    this.arguments = ['dev', '--port-offset', String(offset), '--ready-file', this.ready, '--data', this.data, '--keep'];
     for (const chain of evm) this.arguments.push('--evm', chain);
   }
 

@@ -58,3 +58,11 @@ export async function twoDevices(world, before = async () => {}, sdk = undefined
   await laptop.syncDevices();
   return [phone, laptop];
 }
+
+/** The welcomes, and the pointers to welcomes, that the node has for a client's installation. */
+export async function welcomesTo(world, client) {
+  const body = JSON.stringify({ installation_key: Buffer.from(client.installation, 'hex').toString('base64') });
+  const answer = await fetch(`${world.node.addresses.http}/mls/v1/query-welcome-messages`, { method: 'POST', body });
+  ok(answer.ok, `the node tells of welcomes: ${answer.status}`);
+  return (await answer.json()).messages;
+}

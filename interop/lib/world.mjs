@@ -146,10 +146,13 @@ export class World {
 
   /**
    * `own`: in a process of its own; `stored`: with a database that outlives it; `through` takes
-   * the node's addresses and gives those that this client is to use.
+   * the node's addresses and gives those that this client is to use; `readable`: an official
+   * client's database is not encrypted; `logs`: from which level on its library logs;
+   * `plainStreams`: our client uses no bidirectional streams, as official ones do;
+   * `packageSeconds`: its key package runs out so soon.
    */
   async #client(who, account, options = {}) {
-    const { sdk = this.suite.sdk, api = this.suite.api, wallet = account.wallet, deviceSync, through } = options;
+    const { sdk = this.suite.sdk, api = this.suite.api, wallet = account.wallet, deviceSync, through, readable, logs, plainStreams, packageSeconds } = options;
     const { stored = false, own = stored } = options;
     const actor = await this.#actor(sdk, own ? who : '');
     const owner = wallet ? { ...account, wallet, address: wallet.address.toLowerCase() } : account;
@@ -160,10 +163,13 @@ export class World {
     };
     const addresses = through ? through(this.node.addresses) : this.node.addresses;
     return client.open({
-      network: networkOf(sdk, api, addresses),
+      network: { ...networkOf(sdk, api, addresses), ...(sdk === 'ours' ? { plainStreams } : {}) },
       historySyncUrl: deviceSync ? forBrowser(sdk, addresses.history) : undefined,
       deviceSync,
       path: stored ? this.file(`${who}.db`) : undefined,
+      readable,
+      packageSeconds,
+      logs,
     });
   }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use folkmoot_conversation::version::Version;
 use folkmoot_identity::{Identifier, SignatureError, verify_public_signature};
 use folkmoot_wire::{InboxId, InstallationKey};
 use parking_lot::Mutex;
@@ -95,6 +96,7 @@ pub struct ClientBuilder {
     custom_network: Option<Arc<dyn Network>>,
     database: DatabaseOptions,
     clock: SharedClock,
+    version: Version,
     plan: Plan,
     options: ClientOptions,
 }
@@ -107,6 +109,7 @@ impl Client {
             custom_network: None,
             database: DatabaseOptions::in_memory(),
             clock: Arc::new(SystemClock),
+            version: Version::OWN,
             plan: Plan {
                 nonce: DEFAULT_NONCE,
                 inbox: None,
@@ -447,6 +450,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Understands groups up to this version only; those that ask for more stand still. For tests.
+    pub fn protocol_version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
     /// The client of the database's identity; if it has none yet, registers a new installation, for
     /// which `signer` signs once.
     ///
@@ -513,6 +522,7 @@ impl ClientBuilder {
             Arc::clone(&self.clock),
             directory.clone(),
             push_keys.clone(),
+            self.version,
         ));
         let history_url = self.options.history_url.clone().or_else(|| {
             let mut known = Environment::ALL.into_iter();

@@ -40,7 +40,7 @@ use self::{
     content::{Prepared, encode},
     core::Core,
     intent::Wish,
-    publish::{QueuedSend, Resend},
+    publish::QueuedSend,
     rows::{ConversationRow, Trouble},
 };
 use crate::{
@@ -73,8 +73,7 @@ pub enum ConversationState {
     /// A commit that adds an expired key package stops this installation (the commit's sequence
     /// id): it needs to be linked again, by being added once more.
     NeedsRelink(u64),
-    /// This installation's history is not the group's since the commit with this sequence id, or
-    /// seems not to be: what came under this number fits no commit that was met here.
+    /// This installation's history is not the group's since the commit with this sequence id.
     Forked(u64),
 }
 
@@ -99,7 +98,8 @@ impl std::fmt::Debug for Conversation {
 }
 
 impl Conversation {
-    pub(crate) fn new(core: Arc<Core>, row: ConversationRow) -> Self {
+    pub(crate) fn new(core: Arc<Core>, mut row: ConversationRow) -> Self {
+        row.outgrow(&core.version);
         Self {
             core,
             row: Arc::new(row),
@@ -182,7 +182,7 @@ impl Conversation {
     pub fn state(&self) -> ConversationState {
         match (&self.row.trouble, &self.row.paused_for) {
             (Some((Trouble::LockedOut, at)), _) => ConversationState::NeedsRelink(*at),
-            (Some((Trouble::Forked | Trouble::Parted, at)), _) => ConversationState::Forked(*at),
+            (Some((Trouble::Forked, at)), _) => ConversationState::Forked(*at),
             (None, _) if !self.row.active => ConversationState::Inactive,
             (None, Some(version)) => ConversationState::Paused(version.clone()),
             (None, None) => ConversationState::Active,
@@ -197,10 +197,7 @@ impl Conversation {
             ConversationState::Inactive => ConversationError::Inactive,
             ConversationState::Paused(version) => ConversationError::Paused(version),
             ConversationState::NeedsRelink(at) => ConversationError::LockedOut(at),
-            ConversationState::Forked(at) => match self.row.trouble {
-                Some((Trouble::Parted, _)) => ConversationError::Parted(at),
-                _ => ConversationError::Forked(at),
-            },
+            ConversationState::Forked(at) => ConversationError::Forked(at),
         };
         Some(match cause.remedy() {
             Some(remedy) => format!("{cause}: {remedy}"),
@@ -315,7 +312,9 @@ impl Conversation {
             .db
             .read(move |db| Ok(rows::conversation(db, &id)?))
             .await?;
-        Ok(row.ok_or_else(|| ConversationError::NotFound(self.row.id.clone()))?)
+        let mut row = row.ok_or_else(|| ConversationError::NotFound(self.row.id.clone()))?;
+        row.outgrow(&self.core.version);
+        Ok(row)
     }
 
     /// The members, with their roles, accounts and installations.
@@ -344,14 +343,11 @@ impl Conversation {
             })
             .await?;
         let members = inboxes.into_iter().map(|inbox_id| {
-            let found = people.get(&inbox_id);
-            let state = found.and_then(|state| state.as_ref().ok());
-            let trouble = found.and_then(|state| state.as_ref().err());
+            let state = people.get(&inbox_id);
             Member {
                 inbox_id,
                 identifiers: state.map(InboxState::identifiers).unwrap_or_default(),
                 installations: state.map(InboxState::installations).unwrap_or_default(),
-                trouble: trouble.map(ToString::to_string),
                 role: MemberRole::of(&context, inbox_id),
                 consent: consents
                     .get(&inbox_id)
@@ -413,7 +409,8 @@ impl Conversation {
     /// # Errors
     ///
     /// [`ConversationError`] when this conversation cannot be written to. After an error of the
-    /// network the message stays queued, and the next send or sync tries again.
+    /// network that may pass ([`Error::is_retryable`]) the message stays queued, and the next send
+    /// or sync tries again. A message that the network refuses is marked as failed.
     pub async fn send_text(&self, text: impl Into<String>) -> Result<MessageId, Error> {
         self.send(&Content::text(text.into())).await
     }
@@ -514,7 +511,10 @@ impl Conversation {
                 .run(&id, |state, core| {
                     Box::pin(async move {
                         state.ready_to_send(core).await?;
-                        state.publish_messages(core, Resend::No).await
+                        match state.publish_messages(core).await?.pop() {
+                            Some(refused) => Err(refused.cause.into()),
+                            None => Ok(()),
+                        }
                     })
                 })
                 .await?;
@@ -590,8 +590,12 @@ impl Conversation {
 
     async fn is_deleted(&self, target: &Message) -> Result<bool, Error> {
         let target = target.clone();
-        let question = move |db: &rusqlite::Connection| Ok(message::is_deleted(db, target)?);
-        Ok(self.core.db.read(question).await?)
+        let enriched = self
+            .core
+            .db
+            .read(move |db| Ok(message::enrich(db, vec![target])?))
+            .await?;
+        Ok(enriched.iter().any(|message| message.deleted.is_some()))
     }
 
     // Reading.

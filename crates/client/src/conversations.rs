@@ -26,7 +26,7 @@ use crate::{
         live::LiveState,
         rows::{self, Batch, ConversationRow, Overwrite},
     },
-    message::{self, EnrichedMessage, Message},
+    message::{self, Message},
     stream::{ChangeStream, ConsentStream, ConversationStream, MessageStream, StreamOptions},
 };
 
@@ -356,25 +356,6 @@ impl Conversations {
         Ok(found.ok_or(ConversationError::MessageNotFound(*id))?)
     }
 
-    /// A message by its id, with reactions, replies, an edit or a deletion attached.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Conversations::message`].
-    pub async fn enriched_message(&self, id: &MessageId) -> Result<EnrichedMessage, Error> {
-        let wanted = *id;
-        let found = self
-            .core
-            .db
-            .read(move |db| {
-                let message = message::message(db, &wanted)?;
-                Ok(message::enrich(db, message.into_iter().collect())?)
-            })
-            .await?;
-        let found = found.into_iter().next();
-        Ok(found.ok_or(ConversationError::MessageNotFound(*id))?)
-    }
-
     /// The newest messages of conversations, by their ids. Faster than asking each one.
     ///
     /// # Errors
@@ -452,16 +433,16 @@ impl Conversations {
             })
             .await?;
         let now_ns = self.core.now_ns();
+        let unfinished: BTreeSet<_> = unfinished.into_iter().collect();
         let eligible: Vec<_> = rows
             .into_iter()
             .filter(|row| {
                 let consent = consents.get(&row.id).copied().unwrap_or_default();
-                row.active
+                (row.active || unfinished.contains(&row.id))
                     && !row.is_locked_out()
                     && (wanted.is_empty() || !row.kind.is_visible() || wanted.contains(&consent))
             })
             .collect();
-        let unfinished: BTreeSet<_> = unfinished.into_iter().collect();
         let mut work = BTreeMap::new();
         for page in eligible.chunks(NEWEST_AT_ONCE) {
             let ids: Vec<_> = page.iter().map(|row| row.id.clone()).collect();

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use folkmoot_conversation::{
     CommitPlan, KeyPackage, KeyPackageIn,
-    context::{Context, GroupMembership},
+    context::Context,
     judge::Verdict,
-    membership::{MembershipChange, MembershipCommit, NeededState, plan, plan_readd, stale_leaves},
+    membership::{MembershipChange, MembershipCommit, plan, plan_readd},
     permissions::PolicySet,
 };
 use folkmoot_wire::{InboxId, InstallationKey};
@@ -99,15 +99,10 @@ impl Loaded {
         let old = &context.membership;
         let concerned: BTreeSet<_> = old.inbox_ids().chain(add.iter().copied()).collect();
         let concerned: Vec<_> = concerned.into_iter().collect();
-        let mut latest = core.refresh(&concerned).await?;
-        for (inbox, place) in &old.members {
-            // Whose log cannot be read stays where it is.
-            latest.entry(*inbox).or_insert(*place);
-        }
         let change = MembershipChange {
             add: add.iter().copied().collect(),
             remove: remove.iter().copied().collect(),
-            latest,
+            latest: core.refresh(&concerned).await?,
         };
         let needed = change.needed_states(old).map_err(ConversationError::Plan)?;
         let states = core.states(needed).await?;
@@ -136,39 +131,9 @@ impl Loaded {
         let Some(planned) = planned else {
             return Ok(None);
         };
-        let stale = self.stale_leaves(core, &context.membership).await?;
-        let fetch = planned.fetch.difference(&stale).copied().collect();
-        let packages = usable_key_packages(core, &fetch).await?;
+        let packages = usable_key_packages(core, &planned.fetch).await?;
         let commit = planned.finish(&packages.keys().copied().collect());
         Ok(Some(Planned { commit, packages }))
-    }
-
-    /// Leaves that everybody takes for absent, and that only a super admin's commit can remove:
-    /// their installations failed once, came later, and are none of a member's any more.
-    pub(crate) async fn stale_leaves(
-        &self,
-        core: &Core,
-        membership: &GroupMembership,
-    ) -> Result<BTreeSet<InstallationKey>, Error> {
-        let members = self.members();
-        // Nearly always none: then nothing is looked up.
-        let failed = members
-            .iter()
-            .filter(|leaf| membership.has_failed(leaf.installation));
-        let failed: Vec<_> = failed.copied().collect();
-        let needed = failed.iter().filter_map(|leaf| {
-            let sequence_id = *membership.members.get(&leaf.inbox_id)?;
-            Some(NeededState {
-                inbox_id: leaf.inbox_id,
-                sequence_id,
-            })
-        });
-        if failed.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let states = core.states(needed).await?;
-        Ok(stale_leaves(membership, &failed, &states)
-            .map_err(|cause| ConversationError::Plan(cause.into()))?)
     }
 
     fn fill(&self, commit: &mut CommitPlan, planned: Planned) {

@@ -10,9 +10,7 @@ use folkmoot_conversation::{
     WelcomeFacts, WelcomePointer,
     context::{Attribute, Context, ConversationKind, NewConversation, OneshotMessage},
     joining::{Admission, Joined, admit, needed_to_join},
-    readd,
-    version::Version,
-    wrapped_to,
+    readd, wrapped_to,
 };
 use folkmoot_wire::{
     COMMIT_ORIGINATOR, GroupId, InstallationKey, VectorClock,
@@ -296,8 +294,7 @@ impl Core {
             .await?;
         if let Some(old) = &old
             && old.active
-            // The epochs of two histories cannot be compared.
-            && old.trouble.is_none()
+            && !old.is_locked_out()
             && old.epoch >= facts.epoch
         {
             state.finish();
@@ -334,7 +331,7 @@ impl Core {
         let mut needed = needed_to_join(facts);
         for _ in 0..2 {
             let states = self.states(needed.iter().copied()).await?;
-            match admit(facts, self.me.inbox_id(), &states, &Version::OWN) {
+            match admit(facts, self.me.inbox_id(), &states, &self.version) {
                 Admission::Ask(more) => needed.extend(more),
                 admission => return Ok(admission),
             }

@@ -21,7 +21,10 @@ use super::{
     slot::Slot,
     state::{Loaded, State},
 };
-use crate::{Error, network::OutgoingMessage};
+use crate::{
+    Error,
+    network::{NetworkError, OutgoingMessage},
+};
 
 /// A message on its way to the front of the queue.
 #[derive(Debug)]
@@ -71,10 +74,12 @@ impl Core {
             })
             .unzip();
         match state.send_all(self, sends).await {
-            Ok(()) => {
+            Ok(refused) => {
                 for (reply, id) in replies {
+                    let refused = refused.iter().find(|one| one.message == id);
+                    let result = refused.map_or(Ok(id), |one| Err(one.cause.clone().into()));
                     // Whoever asked may be gone.
-                    let _ = reply.send(Ok(id));
+                    let _ = reply.send(result);
                 }
             }
             Err(cause) => {
@@ -138,14 +143,15 @@ impl Core {
 }
 
 impl State {
-    /// Stores messages, seals them and hands them to the node in one go.
+    /// Stores messages, seals them and hands them to the node, after those that still wait. They
+    /// are stored before the network is asked anything, so that they survive its errors.
     async fn send_all(
         &mut self,
         core: &Arc<Core>,
         sends: Vec<(Vec<u8>, MessageRow, bool)>,
-    ) -> Result<(), Error> {
-        self.ready_to_send(core).await?;
-        self.publish_messages(core, Resend::No).await?;
+    ) -> Result<Vec<Refused>, Error> {
+        self.load(core).await?.can_send()?;
+        let at_once = self.is_ready(core) && !self.has_waiting_messages();
         let loaded = self.load(core).await?;
         let mut batch = loaded.batch(core);
         batch.consent = Some((ConsentState::Allowed, Overwrite::Replace));
@@ -157,21 +163,100 @@ impl State {
             let mut intent = Intent::new(Wish::Send(envelope));
             intent.message_id = Some(message.id);
             intent.should_push = should_push;
-            match loaded.seal(core, &mut intent) {
-                Ok(sealed) => outgoing.push(sealed),
-                Err(cause) => {
-                    loaded.group_mut().rollback();
-                    return Err(cause);
+            if at_once {
+                match loaded.seal(core, &mut intent) {
+                    Ok(sealed) => outgoing.push(sealed),
+                    Err(cause) => {
+                        loaded.group_mut().rollback();
+                        return Err(cause);
+                    }
                 }
             }
             ids.push(message.id);
             batch.messages.push(message);
             batch.intents.push(IntentChange::Insert(Box::new(intent)));
         }
-        loaded.keep_keys(&mut batch);
+        if at_once {
+            loaded.keep_keys(&mut batch);
+        }
+        let written = self.write(core, batch).await?;
+        if at_once {
+            let intents = written.intents.into_iter().zip(ids).zip(outgoing);
+            let sealed = intents.map(|((intent, message), outgoing)| Sealed {
+                intent,
+                message,
+                outgoing,
+            });
+            return self.hand_over(core, sealed.collect()).await;
+        }
+        match self.ready_to_send(core).await {
+            Ok(()) => self.publish_messages(core).await,
+            Err(cause) => {
+                if !cause.is_retryable() {
+                    self.give_up_messages(core, &ids).await?;
+                }
+                Err(cause)
+            }
+        }
+    }
+
+    /// Hands sealed messages to the node. Those that it refuses are given up: nothing would ever
+    /// make it take them, and they must not stand in the way of others.
+    async fn hand_over(
+        &mut self,
+        core: &Arc<Core>,
+        sealed: Vec<Sealed>,
+    ) -> Result<Vec<Refused>, Error> {
+        let all = sealed.iter().map(|one| one.outgoing.clone()).collect();
+        let refusal = match core.network.publish_group_messages(all).await {
+            Ok(()) => {
+                self.published(core, &sealed).await?;
+                return Ok(Vec::new());
+            }
+            Err(cause @ NetworkError::Refused { .. }) => cause,
+            Err(cause) => return Err(cause.into()),
+        };
+        let mut refused = Vec::new();
+        let alone = sealed.len() == 1;
+        for one in sealed {
+            let result = match alone {
+                true => Err(refusal.clone()),
+                false => {
+                    let message = vec![one.outgoing.clone()];
+                    core.network.publish_group_messages(message).await
+                }
+            };
+            match result {
+                Ok(()) => self.published(core, &[one]).await?,
+                Err(cause @ NetworkError::Refused { .. }) => {
+                    tracing::warn!(
+                        group = %self.id, message = %one.message, %cause,
+                        "the network refuses a message"
+                    );
+                    self.give_up_messages(core, &[one.message]).await?;
+                    refused.push(Refused {
+                        message: one.message,
+                        cause,
+                    });
+                }
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Notes that messages will not be sent.
+    async fn give_up_messages(&mut self, core: &Core, ids: &[MessageId]) -> Result<(), Error> {
+        let loaded = self.load(core).await?;
+        let mut batch = loaded.batch(core);
+        let intents = loaded.intents.values();
+        let over = intents.filter(|intent| intent.message_id.is_some_and(|id| ids.contains(&id)));
+        for intent in over.map(|intent| intent.id).collect::<Vec<_>>() {
+            loaded.done(&mut batch, intent);
+        }
+        batch.failed.extend(ids);
         self.write(core, batch).await?;
-        core.network.publish_group_messages(outgoing).await?;
-        self.published(core, ids).await
+        Ok(())
     }
 
     /// Stores a message that a later [`State::publish`] sends.
@@ -197,16 +282,18 @@ impl State {
     }
 
     /// Marks messages that the node has taken.
-    async fn published(&mut self, core: &Core, ids: Vec<MessageId>) -> Result<(), Error> {
+    async fn published(&mut self, core: &Core, sealed: &[Sealed]) -> Result<(), Error> {
         let now_ns = core.now_ns();
         self.unsettled_ns.get_or_insert(now_ns);
+        self.acknowledged
+            .extend(sealed.iter().map(|one| one.intent));
         let loaded = self.load(core).await?;
         let mut batch = loaded.batch(core);
         let expire_ns = loaded.expiry(now_ns);
-        batch.delivered = ids
-            .into_iter()
-            .map(|id| Delivered {
-                id,
+        batch.delivered = sealed
+            .iter()
+            .map(|one| Delivered {
+                id: one.message,
                 created_ns: None,
                 place: None,
                 expire_ns,
@@ -224,10 +311,9 @@ impl State {
         let loaded = self.load(core).await?;
         loaded.can_send()?;
         let check = now_ns.saturating_sub(loaded.row.checked_ns) > FRESH_NS;
-        let unread = self
-            .unsettled_ns
-            .is_some_and(|since| now_ns.saturating_sub(since) > UNREAD_NS);
-        if (check || unread) && (!core.live.follows(&self.id) || self.behind) {
+        let reads = (check || self.is_unread(core)) && self.must_ask(core);
+        // What may have arrived is looked for in the log before it is sent again.
+        if reads || self.has_doubtful_messages() {
             self.receive(core).await?;
             self.load(core).await?.can_send()?;
         }
@@ -239,6 +325,48 @@ impl State {
             self.commit(core, Wish::KeyUpdate).await?;
         }
         Ok(())
+    }
+
+    /// Whether [`State::ready_to_send`] has nothing to do. To be asked of a loaded conversation.
+    fn is_ready(&self, core: &Core) -> bool {
+        let now_ns = core.now_ns();
+        let Some(loaded) = &self.loaded else {
+            return false;
+        };
+        let since = |then| now_ns.saturating_sub(then);
+        since(loaded.row.checked_ns) <= FRESH_NS
+            && since(loaded.row.rotated_ns) <= ROTATION_NS
+            && !(self.is_unread(core) && self.must_ask(core))
+    }
+
+    /// Whether we have been sending for long without reading the log.
+    fn is_unread(&self, core: &Core) -> bool {
+        let now_ns = core.now_ns();
+        self.unsettled_ns
+            .is_some_and(|since| now_ns.saturating_sub(since) > UNREAD_NS)
+    }
+
+    /// Whether news do not come by themselves.
+    fn must_ask(&self, core: &Core) -> bool {
+        !core.live.follows(&self.id) || self.behind
+    }
+
+    /// Whether messages were sent of which nobody knows if they arrived.
+    fn has_doubtful_messages(&self) -> bool {
+        self.some_message(|intent| {
+            intent.state == IntentState::Published && !self.acknowledged.contains(&intent.id)
+        })
+    }
+
+    /// Whether messages are to be sent, perhaps again.
+    fn has_waiting_messages(&self) -> bool {
+        self.has_doubtful_messages()
+            || self.some_message(|intent| intent.state == IntentState::ToPublish)
+    }
+
+    fn some_message(&self, like: impl Fn(&Intent) -> bool) -> bool {
+        let intents = self.loaded.iter().flat_map(|one| one.intents.values());
+        intents.into_iter().any(|one| !one.is_commit() && like(one))
     }
 
     /// Adds installations that members have got, and removes those they have lost.
@@ -260,16 +388,6 @@ impl State {
             self.commit(core, nobody).await?;
         }
         let loaded = self.load(core).await?;
-        let context = loaded.context()?;
-        if context.mutable.is_super_admin(core.me.inbox_id()) {
-            let mut stale = loaded.stale_leaves(core, &context.membership).await?;
-            stale.remove(&core.me.key());
-            if !stale.is_empty() {
-                let gone = Wish::Readd(stale.into_iter().collect());
-                self.commit(core, gone).await?;
-            }
-        }
-        let loaded = self.load(core).await?;
         loaded.row.checked_ns = now_ns;
         let mut batch = loaded.batch(core);
         batch.row = Some(loaded.row.clone());
@@ -280,14 +398,15 @@ impl State {
     pub(crate) async fn sync(&mut self, core: &Arc<Core>) -> Result<usize, Error> {
         let loaded = self.load(core).await?;
         if !loaded.follows() {
+            self.send_welcomes(core).await?;
             return Ok(0);
         }
         let count = self.receive(core).await?;
         if self.has_work() {
             self.publish(core).await?;
             self.receive(core).await?;
-            self.send_welcomes(core).await?;
         }
+        self.send_welcomes(core).await?;
         self.finish_own_work(core).await?;
         Ok(count)
     }
@@ -299,63 +418,66 @@ impl State {
             .is_some_and(|loaded| loaded.follows() && !loaded.intents.is_empty())
     }
 
-    /// Publishes what waits: messages, and one commit at most.
+    /// Publishes what waits, after the log was read: messages, and one commit at most. That the
+    /// one fails does not hold up the other.
     pub(crate) async fn publish(&mut self, core: &Arc<Core>) -> Result<(), Error> {
-        self.publish_messages(core, Resend::Yes).await?;
-        self.publish_commit(core).await
+        let messages = self.publish_messages(core).await;
+        let commit = self.publish_commit(core).await;
+        messages?;
+        commit
     }
 
-    /// Seals and sends the messages that wait, and sends again what may not have arrived.
+    /// Seals and sends the messages that wait, and sends again those of which nobody knows if they
+    /// arrived: the log was read, and they were not in it. Says which the network refuses.
     pub(crate) async fn publish_messages(
         &mut self,
         core: &Arc<Core>,
-        resend: Resend,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Refused>, Error> {
         let loaded = self.load(core).await?;
-        let waits = |intent: &Intent| {
-            !intent.is_commit() && (intent.state == IntentState::ToPublish || resend == Resend::Yes)
-        };
-        if !loaded.follows() || !loaded.intents.values().any(waits) {
-            return Ok(());
+        if !loaded.publishes() || !self.has_waiting_messages() {
+            return Ok(Vec::new());
         }
+        let acknowledged = self.acknowledged.clone();
+        let loaded = self.load(core).await?;
         let mut batch = loaded.batch(core);
-        let mut outgoing = Vec::new();
-        let mut ids = Vec::new();
-        let waiting = loaded.intents.values().filter(|intent| waits(intent));
-        for mut intent in waiting.cloned().collect::<Vec<_>>() {
-            match (intent.state, intent.payload.clone()) {
-                (IntentState::ToPublish, _) => {
-                    match loaded.seal(core, &mut intent) {
-                        Ok(sealed) => outgoing.push(sealed),
-                        Err(cause) => {
-                            loaded.group_mut().rollback();
-                            return Err(cause);
-                        }
+        let mut sealed = Vec::new();
+        for mut intent in loaded.intents.values().cloned().collect::<Vec<_>>() {
+            let Some(message) = intent.message_id.filter(|_| !intent.is_commit()) else {
+                continue;
+            };
+            let id = intent.id;
+            let outgoing = match (intent.state, intent.payload.clone()) {
+                (IntentState::ToPublish, _) => match loaded.seal(core, &mut intent) {
+                    Ok(sealed) => {
+                        batch.intents.push(IntentChange::Update(Box::new(intent)));
+                        sealed
                     }
-                    ids.extend(intent.message_id);
-                    batch.intents.push(IntentChange::Update(Box::new(intent)));
+                    Err(cause) => {
+                        loaded.group_mut().rollback();
+                        return Err(cause);
+                    }
+                },
+                // The node knows these bytes if it has them.
+                (IntentState::Published, Some(payload)) if !acknowledged.contains(&id) => {
+                    loaded.outgoing(core, payload.into(), intent.should_push)
                 }
-                // Stored but perhaps never sent. The node knows these bytes if they were.
-                (IntentState::Published, Some(payload)) if resend == Resend::Yes => {
-                    outgoing.push(loaded.outgoing(core, payload.into(), intent.should_push));
-                    ids.extend(intent.message_id);
-                }
-                _ => {}
-            }
-        }
-        if outgoing.is_empty() {
-            return Ok(());
+                _ => continue,
+            };
+            sealed.push(Sealed {
+                intent: id,
+                message,
+                outgoing,
+            });
         }
         loaded.keep_keys(&mut batch);
         self.write(core, batch).await?;
-        core.network.publish_group_messages(outgoing).await?;
-        self.published(core, ids).await
+        self.hand_over(core, sealed).await
     }
 
     /// Makes and sends the first commit that waits, unless one is under way.
     async fn publish_commit(&mut self, core: &Arc<Core>) -> Result<(), Error> {
         let loaded = self.load(core).await?;
-        if !loaded.follows() {
+        if !loaded.publishes() {
             return Ok(());
         }
         let commits = loaded.intents.values().filter(|one| one.is_commit());
@@ -380,9 +502,7 @@ impl State {
                 if self.acknowledged.contains(&id) {
                     return Ok(());
                 }
-                core.network.publish_group_messages(vec![message]).await?;
-                self.acknowledged.push(id);
-                return Ok(());
+                return self.hand_over_commit(core, id, message).await;
             } else {
                 return Ok(());
             }
@@ -424,9 +544,7 @@ impl State {
                 loaded.keep_keys(&mut batch);
                 let message = loaded.outgoing(core, payload.into(), false);
                 self.write_quietly(core, batch).await?;
-                core.network.publish_group_messages(vec![message]).await?;
-                self.acknowledged.push(id);
-                Ok(())
+                self.hand_over_commit(core, id, message).await
             }
             Err(cause) => {
                 loaded.group_mut().rollback();
@@ -445,6 +563,35 @@ impl State {
                 self.failures.insert(id, cause);
                 Ok(())
             }
+        }
+    }
+
+    /// Hands a commit to the node. One that it refuses is given up, unless it turns out to be in
+    /// the log, from an earlier attempt.
+    async fn hand_over_commit(
+        &mut self,
+        core: &Arc<Core>,
+        id: i64,
+        message: OutgoingMessage,
+    ) -> Result<(), Error> {
+        match core.network.publish_group_messages(vec![message]).await {
+            Ok(()) => {
+                self.acknowledged.insert(id);
+                Ok(())
+            }
+            Err(cause @ NetworkError::Refused { .. }) => {
+                self.receive(core).await?;
+                let loaded = self.load(core).await?;
+                let intent = loaded.intents.get(&id);
+                if intent.is_some_and(|one| one.state != IntentState::Committed) {
+                    let mut batch = loaded.batch(core);
+                    loaded.done(&mut batch, id);
+                    self.write(core, batch).await?;
+                    self.failures.insert(id, cause.into());
+                }
+                Ok(())
+            }
+            Err(cause) => Err(cause.into()),
         }
     }
 
@@ -490,7 +637,7 @@ impl State {
     pub(crate) async fn finish_own_work(&mut self, core: &Arc<Core>) -> Result<(), Error> {
         let me = core.me.inbox_id();
         let loaded = self.load(core).await?;
-        if !loaded.follows() || loaded.row.paused_for.is_some() {
+        if !loaded.publishes() {
             return Ok(());
         }
         if !loaded.leaving.is_empty() {
@@ -505,8 +652,11 @@ impl State {
             }
         }
         if self.has_work() {
+            if self.has_doubtful_messages() {
+                self.receive(core).await?;
+            }
             // What came too late for its epoch is sealed anew.
-            self.publish_messages(core, Resend::No).await?;
+            self.publish_messages(core).await?;
             self.send_welcomes(core).await?;
         }
         Ok(())
@@ -573,6 +723,11 @@ impl Loaded {
         }
     }
 
+    /// Whether what waits may be published now.
+    fn publishes(&self) -> bool {
+        self.follows() && self.row.paused_for.is_none()
+    }
+
     /// Seals the message of an intent and notes on it what was sent.
     fn seal(&mut self, core: &Core, intent: &mut Intent) -> Result<OutgoingMessage, Error> {
         let Wish::Send(envelope) = &intent.wish else {
@@ -607,12 +762,17 @@ impl Loaded {
     }
 }
 
-/// Whether what was sent, and is not in the log, is sent again.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Resend {
-    /// The log was just read to its end.
-    Yes,
-    No,
+/// A message that is stored and on its way to the node.
+struct Sealed {
+    intent: i64,
+    message: MessageId,
+    outgoing: OutgoingMessage,
+}
+
+/// A message that the network does not take. It is marked as failed.
+pub(crate) struct Refused {
+    pub(crate) message: MessageId,
+    pub(crate) cause: NetworkError,
 }
 
 /// A commit that is ready to be stored and sent.

@@ -12,7 +12,7 @@ use folkmoot_conversation::{
     judge::{CommitSummary, Verdict},
     version::Version,
 };
-use folkmoot_wire::{COMMIT_ORIGINATOR, GroupId, InboxId, VectorClock};
+use folkmoot_wire::{GroupId, InboxId};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -23,18 +23,12 @@ use super::{
     rows::{Batch, CommitLogRow, Delivered, IntentChange, MembershipState, Trouble},
     state::{Loaded, State},
 };
-use crate::{
-    Error,
-    network::{GroupEnvelope, Page, V3_MESSAGES},
-};
+use crate::{Error, network::GroupEnvelope};
 
 /// Envelopes in a page of a v3 node.
 const PAGE: usize = 100;
-/// Pages that are read once more when a commit is missing.
-const LOOK_BACK_PAGES: usize = 20;
-/// How far ahead of our clock a key package may begin for us to wait: a day.
-const LONGEST_WAIT_SECONDS: u64 = 24 * 3600;
-/// Past epochs whose messages can be read.
+/// Past epochs whose messages can be read. What is no older has its place in the log: others read
+/// it there.
 const PAST_EPOCHS: u64 = 3;
 
 /// From where envelopes come.
@@ -46,17 +40,6 @@ enum Source {
     Stream,
 }
 
-/// Whether the log of a group leaves us behind, as far as the present look at it shows.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Parted {
-    #[default]
-    Unknown,
-    /// A commit is missing.
-    Suspected,
-    /// And the node does not have it, or we refused it.
-    Certain,
-}
-
 /// How to go on after an envelope.
 enum Step {
     Next,
@@ -64,8 +47,6 @@ enum Step {
     Missing,
     /// What follows cannot be read (yet).
     Stop,
-    /// It is of an epoch that we have not reached although nothing before it is missing.
-    Parted,
 }
 
 impl State {
@@ -73,7 +54,6 @@ impl State {
     pub(crate) async fn receive(&mut self, core: &Arc<Core>) -> Result<usize, Error> {
         let mut count = 0;
         let mut fetched = None;
-        self.parted = Parted::Unknown;
         loop {
             let loaded = self.load(core).await?;
             if !loaded.follows() {
@@ -85,13 +65,6 @@ impl State {
                 Some(page) => page,
                 None => core.network.group_messages(&id, &after, PAGE).await?,
             };
-            let envelopes = page.envelopes.into_iter();
-            // What was not asked for says nothing about this group.
-            let envelopes = envelopes.filter(|one| one.group_id == id);
-            let page = Page {
-                envelopes: envelopes.collect(),
-                more: page.more,
-            };
             count += page.envelopes.len();
             if page.envelopes.is_empty() {
                 break;
@@ -101,23 +74,13 @@ impl State {
             }
             let taking = self.take(core, page.envelopes, Source::Query);
             if !page.more {
-                if taking.await? {
-                    break;
-                }
-                if self.parted == Parted::Suspected {
-                    count += self.look_back(core).await?;
-                    continue;
-                }
+                taking.await?;
                 break;
             }
             // The next page comes while this one is worked through.
             let next = core.network.group_messages(&id, &after, PAGE);
             let (goes_on, next) = tokio::join!(taking, next);
             if !goes_on? {
-                if self.parted == Parted::Suspected {
-                    count += self.look_back(core).await?;
-                    continue;
-                }
                 break;
             }
             fetched = Some(next?);
@@ -127,51 +90,20 @@ impl State {
         Ok(count)
     }
 
-    /// Something is of an epoch that we have not reached, so a commit is missing. A v3 node that
-    /// held it back when it was its turn may give it now: everything since the last commit is asked
-    /// for once more. What is found is taken; if nothing is, we have parted from the group.
-    async fn look_back(&mut self, core: &Arc<Core>) -> Result<usize, Error> {
-        self.parted = Parted::Certain;
-        let loaded = self.load(core).await?;
-        let epoch = loaded.row.epoch;
-        let newest = loaded.cursor.last_seen(COMMIT_ORIGINATOR);
-        let kept = loaded.cursor.iter().filter(|(one, _)| *one != V3_MESSAGES);
-        let mut after: VectorClock = kept.collect();
-        let id = self.id.clone();
-        let mut count = 0;
-        for _ in 0..LOOK_BACK_PAGES {
-            let page = core.network.group_messages(&id, &after, PAGE).await?;
-            for envelope in &page.envelopes {
-                after.advance(envelope.originator, envelope.sequence);
-            }
-            let missed: Vec<_> = page
-                .envelopes
-                .into_iter()
-                .filter(|one| one.originator == COMMIT_ORIGINATOR && one.sequence > newest)
-                .collect();
-            count += missed.len();
-            if !missed.is_empty() && !self.take(core, missed, Source::Query).await? {
-                break;
-            }
-            if !page.more {
-                break;
-            }
-        }
-        if self.load(core).await?.row.epoch > epoch {
-            self.parted = Parted::Unknown;
-        }
-        Ok(count)
-    }
-
     /// Works through what a stream brought.
     pub(crate) async fn take_streamed(
         &mut self,
         core: &Arc<Core>,
         envelopes: Vec<GroupEnvelope>,
     ) -> Result<(), Error> {
-        self.load(core).await?;
-        if self.behind {
+        let paused = self.load(core).await?.row.paused_for.is_some();
+        if self.behind || paused {
             self.receive(core).await?;
+        }
+        if paused {
+            // What a stream brings comes after the commit at which the conversation stands still,
+            // and would lead past it.
+            return Ok(());
         }
         self.take(core, envelopes, Source::Stream).await?;
         if self.behind {
@@ -199,12 +131,6 @@ impl State {
             }
             match loaded.step(core, &mut batch, envelope, source).await {
                 Ok(Step::Next) => {}
-                Ok(Step::Parted) if self.parted == Parted::Unknown => {
-                    self.parted = Parted::Suspected;
-                    outcome = Ok(false);
-                    break;
-                }
-                Ok(Step::Parted) => loaded.part(&mut batch, envelope),
                 Ok(Step::Missing) => {
                     self.behind = true;
                     break;
@@ -270,7 +196,7 @@ impl Loaded {
         let mut intent = self.intents[&intent].clone();
         let epoch = self.row.epoch;
         if let Wish::Send(_) = intent.wish {
-            if header.epoch + PAST_EPOCHS <= epoch || header.epoch > epoch {
+            if header.epoch + PAST_EPOCHS < epoch || header.epoch > epoch {
                 // Nobody can read it: it is sealed anew, and stays the same message.
                 intent.rebuild();
                 self.change(batch, intent);
@@ -320,7 +246,7 @@ impl Loaded {
                 Ok(Step::Next)
             }
             Verdict::Pause(version) => {
-                self.pause(batch, &version);
+                self.pause(core, batch, &version);
                 Ok(Step::Stop)
             }
             Verdict::Refuse(refusal) => {
@@ -346,35 +272,23 @@ impl Loaded {
         let incoming = match group.process(&envelope.data) {
             Ok(incoming) => incoming,
             Err(ProcessError::ExpiredKeyPackage { .. }) => {
-                return Ok(self.lock_out(core, batch, envelope));
+                self.row.trouble = Some((Trouble::LockedOut, envelope.sequence));
+                batch.row = Some(self.row.clone());
+                tracing::warn!(
+                    group = %self.row.id, sequence = envelope.sequence,
+                    "a commit adds a key package that has expired; this installation cannot follow"
+                );
+                core.request_readd_soon(&self.row.id);
+                return Ok(Step::Stop);
             }
-            Err(ProcessError::EarlyKeyPackage { not_before, now }) => {
-                if not_before.saturating_sub(now) > LONGEST_WAIT_SECONDS {
-                    // No clock is that wrong: others take the commit today, and we never could.
-                    return Ok(self.lock_out(core, batch, envelope));
-                }
-                let sequence = envelope.sequence;
-                return Err(ConversationError::ClockBehind {
-                    sequence,
-                    not_before,
-                    now,
-                }
-                .into());
-            }
-            Err(ProcessError::FutureEpoch { .. }) => {
-                return Ok(match source {
-                    Source::Stream => Step::Missing,
-                    Source::Query => Step::Parted,
-                });
+            Err(ProcessError::FutureEpoch { .. }) if source == Source::Stream => {
+                return Ok(Step::Missing);
             }
             Err(cause) => {
                 tracing::debug!(
                     group = %self.row.id, sequence = envelope.sequence, %cause,
                     "a message cannot be read"
                 );
-                if cause == ProcessError::Undecryptable {
-                    self.suspect(batch, envelope);
-                }
                 if header.content == ContentType::Commit {
                     let result = if header.epoch == self.row.epoch { 3 } else { 2 };
                     self.log_failure(batch, envelope, None, &cause.to_string(), result);
@@ -417,65 +331,11 @@ impl Loaded {
                 Ok(Step::Next)
             }
             Incoming::Commit(staged) => self.merge_foreign(core, batch, envelope, *staged).await,
-            Incoming::AppDataCommit(commit) => {
-                let by_super_admin = self
-                    .members()
-                    .iter()
-                    .find(|leaf| Some(leaf.index) == commit.committer())
-                    .is_some_and(|leaf| self.is_super_admin(&leaf.inbox_id));
-                self.group_mut().rollback();
-                if by_super_admin {
-                    // The group begins to live in a dictionary, which this version cannot follow.
-                    self.pause(batch, &Version::APP_DATA);
-                    return Ok(Step::Stop);
-                }
-                // Nobody else may do so, and everybody passes over it.
-                self.log_failure(
-                    batch,
-                    envelope,
-                    None,
-                    "only a super admin converts a group",
-                    4,
-                );
-                Ok(Step::Next)
-            }
-            // Groups of the present form have no proposals that stand alone: without effect.
-            Incoming::Own { .. } | Incoming::Proposal(_) => {
+            // Groups of the present form have neither; what they change has no effect here.
+            Incoming::Own { .. } | Incoming::Proposal(_) | Incoming::AppDataCommit(_) => {
                 self.group_mut().rollback();
                 Ok(Step::Next)
             }
-        }
-    }
-
-    /// A commit that others take and that MLS does not let us take: we are out until somebody adds
-    /// us again.
-    fn lock_out(&mut self, core: &Arc<Core>, batch: &mut Batch, envelope: &GroupEnvelope) -> Step {
-        self.row.trouble = Some((Trouble::LockedOut, envelope.sequence));
-        batch.row = Some(self.row.clone());
-        tracing::warn!(
-            group = %self.row.id, sequence = envelope.sequence,
-            "a commit adds a key package that is not valid now; this installation cannot follow"
-        );
-        core.request_readd_soon(&self.row.id);
-        Step::Stop
-    }
-
-    /// Passes over something that cannot be read here because a commit is missing, or was taken by
-    /// others and not by us, and says so.
-    fn part(&mut self, batch: &mut Batch, envelope: &GroupEnvelope) {
-        self.suspect(batch, envelope);
-        self.pass(batch, envelope);
-    }
-
-    /// Notes that something fits no commit that was met here.
-    fn suspect(&mut self, batch: &mut Batch, envelope: &GroupEnvelope) {
-        if self.row.trouble.is_none() {
-            tracing::warn!(
-                group = %self.row.id, sequence = envelope.sequence, epoch = self.row.epoch,
-                "something fits no commit that was met here: this installation may have parted"
-            );
-            self.row.trouble = Some((Trouble::Parted, envelope.sequence));
-            batch.row = Some(self.row.clone());
         }
     }
 
@@ -497,16 +357,12 @@ impl Loaded {
         };
         match verdict {
             Verdict::Accept(summary) => {
-                if matches!(self.row.trouble, Some((Trouble::Parted, _))) {
-                    // Others go on from where we are.
-                    self.row.trouble = None;
-                }
                 self.merge(core, batch, envelope, staged, &facts, &summary)?;
                 Ok(Step::Next)
             }
             Verdict::Pause(version) => {
                 self.group_mut().rollback();
-                self.pause(batch, &version);
+                self.pause(core, batch, &version);
                 Ok(Step::Stop)
             }
             Verdict::Refuse(refusal) => {
@@ -583,23 +439,35 @@ impl Loaded {
     }
 
     /// Stands still until this program is newer.
-    fn pause(&mut self, batch: &mut Batch, version: &Version) {
-        self.row.paused_for = Some(version.to_string());
-        batch.row = Some(self.row.clone());
-    }
-
-    /// A removed member has nothing left to do.
-    fn give_up(&mut self, batch: &mut Batch) {
-        for mut intent in self.intents.values().cloned().collect::<Vec<_>>() {
-            if let Some(id) = intent.message_id {
-                batch.failed.push(id);
-            }
-            intent.state = IntentState::Failed;
-            self.change(batch, intent);
+    fn pause(&mut self, core: &Core, batch: &mut Batch, version: &Version) {
+        core.live.remove(&self.row.id);
+        let wanted = Some(version.to_string());
+        if self.row.paused_for != wanted {
+            self.row.paused_for = wanted;
+            batch.row = Some(self.row.clone());
         }
     }
 
+    /// A removed member has nothing left to do, but to send the welcomes of commits that came
+    /// through.
+    fn give_up(&mut self, batch: &mut Batch) {
+        let over = self.intents.values();
+        let over = over.filter(|intent| intent.state != IntentState::Committed);
+        for (intent, message) in over
+            .map(|intent| (intent.id, intent.message_id))
+            .collect::<Vec<_>>()
+        {
+            batch.failed.extend(message);
+            self.done(batch, intent);
+        }
+    }
+
+    /// Writes an intent anew. One that is given up goes, with what it holds.
     pub(crate) fn change(&mut self, batch: &mut Batch, intent: super::intent::Intent) {
+        if intent.state == IntentState::Failed {
+            self.done(batch, intent.id);
+            return;
+        }
         self.remember(intent.clone());
         batch.intents.push(IntentChange::Update(Box::new(intent)));
     }

@@ -4,7 +4,7 @@
 //! everything that belongs to it, and forgotten when that fails, so that the next who comes loads
 //! what is really there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use folkmoot_conversation::{Group, Leaf, context::Context};
 use folkmoot_wire::{GroupId, InboxId, VectorClock};
@@ -14,7 +14,6 @@ use super::{
     changes::Change,
     core::Core,
     intent::{Intent, IntentState},
-    receive::Parted,
     rows::{self, Batch, ConversationRow, CursorKind, IntentChange, Written},
 };
 use crate::{Error, db::DbError};
@@ -26,12 +25,10 @@ pub(crate) struct State {
     pub(crate) loaded: Option<Loaded>,
     /// Something was missed: the node must be asked before an envelope of a stream counts.
     pub(crate) behind: bool,
-    /// Whether the log leaves us behind.
-    pub(crate) parted: Parted,
     /// Why intents failed, for those who wait for them.
     pub(crate) failures: HashMap<i64, Error>,
-    /// Commits that the node has acknowledged in this run of the program.
-    pub(crate) acknowledged: Vec<i64>,
+    /// Intents whose messages or commits the node has acknowledged in this run of the program.
+    pub(crate) acknowledged: HashSet<i64>,
     /// Since when messages were sent without reading the log: Unix time in nanoseconds.
     pub(crate) unsettled_ns: Option<u64>,
     /// Somebody will read the log because of it.
@@ -60,9 +57,8 @@ impl State {
             id,
             loaded: None,
             behind: false,
-            parted: Parted::Unknown,
             failures: HashMap::new(),
-            acknowledged: Vec::new(),
+            acknowledged: HashSet::new(),
             unsettled_ns: None,
             settling: false,
             busy: false,
@@ -90,8 +86,9 @@ impl State {
                     )))
                 })
                 .await?;
-            let (row, mls, cursor, intents, leaving) =
+            let (mut row, mls, cursor, intents, leaving) =
                 stored.ok_or_else(|| ConversationError::NotFound(self.id.clone()))?;
+            row.outgrow(&core.version);
             let group = if mls.is_empty() {
                 None
             } else {
@@ -141,6 +138,8 @@ impl State {
             Ok((written, batch)) => {
                 if let Some(loaded) = &mut self.loaded {
                     loaded.settle(&batch, &written);
+                    let intents = &loaded.intents;
+                    self.acknowledged.retain(|id| intents.contains_key(id));
                 }
                 core.changes.tell_written(&written);
                 if written.consent {

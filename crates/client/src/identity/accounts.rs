@@ -96,21 +96,16 @@ pub(crate) async fn add(
     reassign: Reassign,
 ) -> Result<InboxState, Error> {
     let identifier = account.identifier();
-    let found = directory.inbox_id(&identifier).await?;
-    if let Some(other) = found.filter(|found| *found != inbox)
-        && reassign == Reassign::Refuse
+    if reassign == Reassign::Refuse
+        && let Some(found) = directory.inbox_id(&identifier).await?
     {
         return Err(IdentityError::Linked {
             identifier,
-            inbox: other,
+            inbox: found,
         }
         .into());
     }
     let state = changeable(directory, inbox).await?;
-    if state.association.is_member(&identifier.clone().into()) {
-        // Linked before, perhaps by a call whose answer was lost.
-        return Ok(state);
-    }
     let update = UpdateBuilder::new(inbox, directory.now_ns()).add(identifier, by.key());
     publish(directory, Some(&state), update, &[account], Some(by)).await
 }
@@ -123,9 +118,6 @@ pub(crate) async fn change_recovery(
     current: &dyn Signer,
 ) -> Result<InboxState, Error> {
     let state = changeable(directory, inbox).await?;
-    if *state.recovery_identifier() == new {
-        return Ok(state);
-    }
     require_recovery(&state, current)?;
     let update = UpdateBuilder::new(inbox, directory.now_ns())
         .change_recovery(new, current.identifier())
@@ -217,16 +209,7 @@ pub(super) async fn send(
     })?;
     let encoded = Bytes::from(update.encode());
     let network = directory.network();
-    let published = network.publish_identity_update(&inbox, encoded.clone());
-    if let Err(cause) = published.await {
-        // Perhaps only the answer was lost: the log knows.
-        let newest = directory.refresh(&[inbox]).await.ok();
-        let newest = newest.and_then(|states| states.into_iter().next().flatten());
-        return match newest {
-            Some(state) if directory.has(inbox, encoded).await? => Ok(state),
-            _ => Err(cause.into()),
-        };
-    }
+    network.publish_identity_update(&inbox, encoded).await?;
     let before = state.map_or(0, |state| state.sequence);
     let mut pauses = VISIBLE_WITHIN.iter();
     loop {

@@ -37,6 +37,9 @@ pub struct NetworkOptions {
     pub ca_certificate: Option<Vec<u8>>,
     /// The credential for a gateway that wants one, as the value of the header `authorization`.
     pub authorization: Option<String>,
+    /// Whether subscriptions use plain streams from the start, not only where a node lacks the
+    /// bidirectional ones (XIP-83): some proxies let no others through. Default: `false`.
+    pub plain_streams: bool,
 }
 
 impl Environment {
@@ -102,6 +105,7 @@ impl NetworkOptions {
             connect_timeout: Duration::from_millis(450),
             ca_certificate: None,
             authorization: None,
+            plain_streams: false,
         }
     }
 

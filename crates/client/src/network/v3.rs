@@ -56,7 +56,10 @@ pub(super) struct V3 {
 impl V3 {
     pub(super) fn new(url: &str, options: &NetworkOptions) -> Result<Self, NetworkError> {
         let connection = Arc::new(Connection::new(url, options, false)?);
-        let wire = Arc::new(wire::V3Wire::new(Arc::clone(&connection)));
+        let wire = Arc::new(wire::V3Wire::new(
+            Arc::clone(&connection),
+            options.plain_streams,
+        ));
         Ok(Self { connection, wire })
     }
 }

@@ -1,9 +1,16 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use axum::{http::Request, middleware, response::IntoResponse};
 use bytes::Bytes;
 use folkmoot_client::network::{
-    ConnectionState, Cursor, Event, Network, Subscription, Topics, Welcome, WelcomeContent,
+    ConnectionState, Cursor, Event, Network, NetworkOptions, Subscription, Topics, Welcome,
+    WelcomeContent,
 };
 use folkmoot_testkit::{TestNode, mls::Content};
 use folkmoot_wire::{GroupId, InstallationKey};
@@ -18,6 +25,7 @@ both_generations!(
     history_and_live_messages_meet_without_a_seam,
     a_cut_is_bridged,
     plain_streams_serve_where_a_node_has_no_others,
+    plain_streams_can_be_asked_for,
     what_was_removed_is_not_delivered,
 );
 
@@ -190,6 +198,32 @@ async fn plain_streams_serve_where_a_node_has_no_others(generation: Generation) 
     heard.until(&mut subscription, &expected).await;
     assert_eq!(heard.of(1), (0..160).collect::<Vec<_>>());
     assert!((2..40).all(|number| heard.of(number) == [0, 1, 2]));
+}
+
+async fn plain_streams_can_be_asked_for(generation: Generation) {
+    let node = TestNode::start().await;
+    let bidirectional = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&bidirectional);
+    let look = move |path: &str| {
+        if path.ends_with("Api/Subscribe") {
+            seen.store(true, Ordering::Relaxed);
+        }
+        false
+    };
+    let url = answering(&node, look, None).await;
+    let options = NetworkOptions {
+        plain_streams: true,
+        ..NetworkOptions::new(generation.address(&url))
+    };
+    let network = options.network().unwrap();
+    publish(&*network, 1, 0..3).await;
+    let mut subscription = network.subscribe(groups([1]));
+    let mut heard = Heard::default();
+    heard.until(&mut subscription, &[(1, 3)]).await;
+    publish(&*network, 1, 3..5).await;
+    heard.until(&mut subscription, &[(1, 5)]).await;
+    assert_eq!(heard.of(1), [0, 1, 2, 3, 4]);
+    assert!(!bidirectional.load(Ordering::Relaxed));
 }
 
 async fn what_was_removed_is_not_delivered(generation: Generation) {

@@ -1,9 +1,10 @@
 use folkmoot_client::{
-    ConversationError, ConversationState, Error, GroupOptions, ListOptions, MemberRole,
-    MembershipState,
+    ConversationError, ConversationState, DeliveryStatus, Error, GroupOptions, ListOptions,
+    MemberRole, MembershipState, SendOptions,
 };
 use folkmoot_conversation::{
     ConsentState,
+    content::Content,
     context::{AdminChange, DisappearingSettings},
     permissions::{PolicyKind, PolicySet, Who},
 };
@@ -16,6 +17,7 @@ both_generations!(
     three_people_talk,
     members_come_and_go,
     a_removed_member_hears_nothing_said_after_and_comes_back,
+    what_was_given_up_stays_so_when_somebody_comes_back,
     names_and_roles_change,
     who_may_not_is_told_so,
     somebody_leaves,
@@ -85,6 +87,34 @@ async fn a_removed_member_hears_nothing_said_after_and_comes_back(world: World) 
         texts(&synced(&alice, picnic.id()).await).await,
         ["one", "two", "three", "four"]
     );
+}
+
+async fn what_was_given_up_stays_so_when_somebody_comes_back(world: World) {
+    let [alice, bob] = world.clients().await;
+    let mut picnic = group(&alice, &[&bob]).await;
+    let bobs = synced(&bob, picnic.id()).await;
+    let content = Content::text("wait for me");
+    let waiting = bobs.send_optimistic(&content, SendOptions::default());
+    let waiting = waiting.await.unwrap();
+    picnic.remove_members([bob.inbox_id()]).await.unwrap();
+    let delivery = async || {
+        let bobs = bob.conversations();
+        bobs.message(&waiting).await.unwrap().delivery
+    };
+    synced(&bob, picnic.id()).await;
+    assert_eq!(delivery().await, DeliveryStatus::Failed);
+    let left = bob.database().read(|db| {
+        let sql = "SELECT count(*) FROM intent";
+        Ok(db.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+    });
+    assert_eq!(left.await.unwrap(), 0);
+
+    picnic.add_members([bob.inbox_id()]).await.unwrap();
+    let bobs = synced(&bob, picnic.id()).await;
+    bobs.send_text("here again").await.unwrap();
+    assert_eq!(delivery().await, DeliveryStatus::Failed);
+    let picnic = synced(&alice, picnic.id()).await;
+    assert_eq!(texts(&picnic).await, ["here again"]);
 }
 
 async fn names_and_roles_change(world: World) {

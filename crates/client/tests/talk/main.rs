@@ -6,13 +6,14 @@
 )]
 
 mod burst;
-mod crash;
 mod dms;
+mod faults;
 mod groups;
 mod installations;
-mod lies;
+mod pausing;
 mod people;
 mod races;
 mod recovery;
+mod relay;
 mod restart;
 mod streams;

@@ -1,12 +1,14 @@
 //! People with clients, and what a scenario asks of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use folkmoot_client::{
-    Background, Client, Conversation, DeviceSync, GroupOptions, Message, MessageKind, MessageQuery,
-    SharedClock, db::DatabaseKey, network::NetworkAddress,
+    Background, Client, ClientBuilder, Conversation, DeviceSync, Error, GroupOptions, Message,
+    MessageKind, MessageQuery, SharedClock,
+    db::{DatabaseKey, DbError},
+    network::{Network, NetworkAddress, NetworkOptions},
 };
-use folkmoot_conversation::content::Content;
+use folkmoot_conversation::{content::Content, version::Version};
 use folkmoot_identity::WalletSecret;
 use folkmoot_testkit::TestNode;
 use folkmoot_wire::{GroupId, InboxId};
@@ -54,6 +56,19 @@ impl World {
         }
     }
 
+    /// What all clients have in common.
+    fn builder(&self) -> ClientBuilder {
+        Client::builder()
+            .address(self.address())
+            .device_sync(DeviceSync::Off)
+            .background(Background::Off)
+    }
+
+    /// The network itself.
+    pub(crate) fn network(&self) -> Arc<dyn Network> {
+        NetworkOptions::new(self.address()).network().unwrap()
+    }
+
     fn address(&self) -> NetworkAddress {
         match self.generation {
             Generation::V3 => NetworkAddress::Node(self.node.url.clone()),
@@ -63,20 +78,29 @@ impl World {
 
     /// The client of the person of this number, in memory.
     pub(crate) async fn client(&self, person: u8) -> Client {
-        let builder = Client::builder()
-            .address(self.address())
-            .device_sync(DeviceSync::Off)
-            .background(Background::Off);
+        self.builder().create(&wallet(person)).await.unwrap()
+    }
+
+    /// The client of the person of this number, in memory, over another network.
+    pub(crate) async fn client_over(&self, person: u8, network: Arc<dyn Network>) -> Client {
+        let builder = self.builder().custom_network(network);
+        builder.create(&wallet(person)).await.unwrap()
+    }
+
+    /// The same, who looks at this clock.
+    pub(crate) async fn client_over_at(
+        &self,
+        person: u8,
+        network: Arc<dyn Network>,
+        clock: SharedClock,
+    ) -> Client {
+        let builder = self.builder().custom_network(network).clock(clock);
         builder.create(&wallet(person)).await.unwrap()
     }
 
     /// The client of the person of this number, who looks at this clock.
     pub(crate) async fn client_with_clock(&self, person: u8, clock: SharedClock) -> Client {
-        let builder = Client::builder()
-            .address(self.address())
-            .clock(clock)
-            .device_sync(DeviceSync::Off)
-            .background(Background::Off);
+        let builder = self.builder().clock(clock);
         builder.create(&wallet(person)).await.unwrap()
     }
 
@@ -91,12 +115,25 @@ impl World {
 
     /// The client of the person of this number, whose database is the file of this name.
     pub(crate) async fn stored(&self, person: u8, name: &str) -> Client {
+        soon(async {
+            loop {
+                let path = self.folder.path().join(name);
+                let builder = self.builder().database(path, DatabaseKey::Raw([7; 32]));
+                match builder.create(&wallet(person)).await {
+                    // The one before it is still at its last work.
+                    Err(Error::Database(DbError::InUse { .. })) => tokio::task::yield_now().await,
+                    client => return client.unwrap(),
+                }
+            }
+        })
+        .await
+    }
+
+    /// The same, who understands groups up to this version only.
+    pub(crate) async fn stored_as_of(&self, person: u8, name: &str, version: Version) -> Client {
         let path = self.folder.path().join(name);
-        let builder = Client::builder()
-            .address(self.address())
-            .database(path, DatabaseKey::Raw([7; 32]))
-            .device_sync(DeviceSync::Off)
-            .background(Background::Off);
+        let builder = self.builder().database(path, DatabaseKey::Raw([7; 32]));
+        let builder = builder.protocol_version(version);
         builder.create(&wallet(person)).await.unwrap()
     }
 
@@ -105,25 +142,12 @@ impl World {
         &self,
         person: u8,
         name: &str,
-        network: std::sync::Arc<dyn folkmoot_client::network::Network>,
+        network: Arc<dyn Network>,
     ) -> Client {
-        self.try_stored_over(person, name, network).await.unwrap()
-    }
-
-    /// The same, if the database is free: a client that just went may not have let go of it.
-    pub(crate) async fn try_stored_over(
-        &self,
-        person: u8,
-        name: &str,
-        network: std::sync::Arc<dyn folkmoot_client::network::Network>,
-    ) -> Result<Client, folkmoot_client::Error> {
         let path = self.folder.path().join(name);
-        let builder = Client::builder()
-            .custom_network(network)
-            .database(path, DatabaseKey::Raw([7; 32]))
-            .device_sync(DeviceSync::Off)
-            .background(Background::Off);
-        builder.create(&wallet(person)).await
+        let builder = self.builder().database(path, DatabaseKey::Raw([7; 32]));
+        let builder = builder.custom_network(network);
+        builder.create(&wallet(person)).await.unwrap()
     }
 }
 

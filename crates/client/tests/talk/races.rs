@@ -4,6 +4,7 @@ both_generations!(
     two_commits_at_once_both_happen,
     many_changes_at_once_all_happen,
     a_late_message_of_an_older_epoch_is_read,
+    a_message_three_epochs_late_stands_at_the_same_place_for_all,
 );
 
 async fn two_commits_at_once_both_happen(world: World) {
@@ -88,4 +89,23 @@ async fn a_late_message_of_an_older_epoch_is_read(world: World) {
         texts(&synced(&alice, hers.id()).await).await,
         ["in time", "late", "very late"]
     );
+}
+
+async fn a_message_three_epochs_late_stands_at_the_same_place_for_all(world: World) {
+    let [alice, bob] = world.clients().await;
+    let mut hers = group(&alice, &[&bob]).await;
+    let his = synced(&bob, hers.id()).await;
+    his.send_text("in time").await.unwrap();
+    for name in ["one", "two", "three"] {
+        hers.set_name(name).await.unwrap();
+    }
+    // The oldest epoch that everybody still reads: nothing is to be sent again.
+    his.send_text("late").await.unwrap();
+    hers.send_text("after").await.unwrap();
+    for client in [&bob, &alice, &bob] {
+        assert_eq!(
+            texts(&synced(client, hers.id()).await).await,
+            ["in time", "late", "after"]
+        );
+    }
 }

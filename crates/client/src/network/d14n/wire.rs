@@ -46,10 +46,10 @@ pub(super) struct D14nWire {
 }
 
 impl D14nWire {
-    pub(super) const fn new(nodes: Arc<Nodes>) -> Self {
+    pub(super) fn new(nodes: Arc<Nodes>) -> Self {
         Self {
+            plain: AtomicBool::new(nodes.options.plain_streams),
             nodes,
-            plain: AtomicBool::new(false),
         }
     }
 

@@ -37,10 +37,10 @@ pub(super) struct V3Wire {
 }
 
 impl V3Wire {
-    pub(super) const fn new(connection: Arc<Connection>) -> Self {
+    pub(super) const fn new(connection: Arc<Connection>, plain: bool) -> Self {
         Self {
             connection,
-            plain: AtomicBool::new(false),
+            plain: AtomicBool::new(plain),
         }
     }
 

@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use folkmoot_client::{
-    Client, Conversation, DeviceSync, GroupOptions, ListOptions, Lookup, MessageQuery, Signer,
-    db::DatabaseKey, identity::Reassign, network::NetworkAddress,
+    Client, Clock as _, Conversation, DeviceSync, GroupOptions, ListOptions, Lookup, ManualClock,
+    MessageQuery, Signer,
+    db::DatabaseKey,
+    identity::Reassign,
+    network::{NetworkAddress, NetworkOptions},
 };
 use folkmoot_conversation::{
     ArchiveKey, ConsentEntity, ConsentState, EncryptedAttachment,
@@ -44,6 +47,9 @@ struct Person {
 
 type Done = Result<Value, Failure>;
 
+/// How long key packages of our client live, but for an hour before.
+const KEY_PACKAGE_LIFETIME: Duration = Duration::from_secs(84 * 24 * 3600);
+
 /// Most operations are about a conversation.
 #[derive(Deserialize)]
 struct In {
@@ -79,12 +85,19 @@ impl Actor {
     async fn open(&self, who: String, args: Open) -> Done {
         let signer = wallet::signer(&args.key, args.wallet)?;
         let mut builder = Client::builder()
-            .address(args.network.address()?)
+            .network(args.network.options()?)
             .device_sync(if args.device_sync {
                 DeviceSync::On
             } else {
                 DeviceSync::Off
             });
+        if let Some(seconds) = args.package_seconds {
+            // A clock so far behind that what it dates is over then.
+            let behind = KEY_PACKAGE_LIFETIME.saturating_sub(Duration::from_secs(seconds));
+            let now = ManualClock::now().now_ns();
+            let behind = u64::try_from(behind.as_nanos())?;
+            builder = builder.clock(Arc::new(ManualClock::new(now.saturating_sub(behind))));
+        }
         if let Some(url) = args.history_sync_url {
             builder = builder.history_url(url);
         }
@@ -126,6 +139,8 @@ struct Open {
     #[serde(default)]
     device_sync: bool,
     path: Option<PathBuf>,
+    /// In how many seconds the installation's first key package expires.
+    package_seconds: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -133,15 +148,22 @@ struct Open {
 struct Address {
     api_url: Option<String>,
     gateway_host: Option<String>,
+    /// No bidirectional streams.
+    #[serde(default)]
+    plain_streams: bool,
 }
 
 impl Address {
-    fn address(self) -> Result<NetworkAddress, Failure> {
-        match (self.api_url, self.gateway_host) {
-            (_, Some(gateway)) => Ok(NetworkAddress::Gateway(gateway)),
-            (Some(node), None) => Ok(NetworkAddress::Node(node)),
-            (None, None) => Err("a network needs apiUrl or gatewayHost".into()),
-        }
+    fn options(self) -> Result<NetworkOptions, Failure> {
+        let address = match (self.api_url, self.gateway_host) {
+            (_, Some(gateway)) => NetworkAddress::Gateway(gateway),
+            (Some(node), None) => NetworkAddress::Node(node),
+            (None, None) => return Err("a network needs apiUrl or gatewayHost".into()),
+        };
+        Ok(NetworkOptions {
+            plain_streams: self.plain_streams,
+            ..NetworkOptions::new(address)
+        })
     }
 }
 

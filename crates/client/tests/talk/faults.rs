@@ -1,0 +1,80 @@
+//! Networks that fail while something is sent.
+
+use std::{sync::Arc, time::Duration};
+
+use folkmoot_client::{Client, DeliveryStatus, ManualClock, SendOptions};
+use folkmoot_conversation::content::Content;
+use folkmoot_wire::MessageId;
+
+use crate::{
+    people::{World, both_generations, group, synced, texts},
+    relay::{Fault, Relay},
+};
+
+both_generations!(
+    a_message_that_the_node_refuses_holds_nothing_up,
+    what_a_cut_stopped_is_sent_once_and_first,
+);
+
+async fn a_message_that_the_node_refuses_holds_nothing_up(world: World) {
+    let relay = Relay::to(world.network());
+    let alice = world.client_over(1, relay.clone()).await;
+    let bob = world.client(2).await;
+    let mut picnic = group(&alice, &[&bob]).await;
+    relay.set(Fault::Limit(20_000));
+    let long = "x".repeat(20_000);
+    let mut waiting = Vec::new();
+    for text in ["one", &long, "two"] {
+        let content = Content::text(text);
+        let stored = picnic.send_optimistic(&content, SendOptions::default());
+        waiting.push(stored.await.unwrap());
+    }
+    picnic.sync().await.unwrap();
+    assert_eq!(
+        delivery(&alice, &waiting[0]).await,
+        DeliveryStatus::Published
+    );
+    assert_eq!(delivery(&alice, &waiting[1]).await, DeliveryStatus::Failed);
+    assert_eq!(
+        delivery(&alice, &waiting[2]).await,
+        DeliveryStatus::Published
+    );
+
+    let refused = picnic.send_text(long).await.unwrap_err();
+    assert!(!refused.is_retryable(), "{refused}");
+    picnic.send_text("three").await.unwrap();
+    picnic.set_name("Picnic").await.unwrap();
+    let bobs = synced(&bob, picnic.id()).await;
+    assert_eq!(texts(&bobs).await, ["one", "two", "three"]);
+    assert_eq!(bobs.name(), "Picnic");
+}
+
+async fn what_a_cut_stopped_is_sent_once_and_first(world: World) {
+    let relay = Relay::to(world.network());
+    let clock = ManualClock::now();
+    let alice = world
+        .client_over_at(1, relay.clone(), Arc::new(clock.clone()))
+        .await;
+    let bob = world.client(2).await;
+    let picnic = group(&alice, &[&bob]).await;
+    picnic.send_text("one").await.unwrap();
+
+    // So long after the last look at the members the network is asked before anything is sent.
+    clock.advance(Duration::from_secs(60));
+    relay.set(Fault::Cut);
+    assert!(picnic.send_text("two").await.unwrap_err().is_retryable());
+    relay.set(Fault::AnswersLost);
+    assert!(picnic.send_text("three").await.unwrap_err().is_retryable());
+    relay.set(Fault::Cut);
+    assert!(picnic.send_text("four").await.unwrap_err().is_retryable());
+    relay.set(Fault::Nothing);
+    picnic.send_text("five").await.unwrap();
+    let said = ["one", "two", "three", "four", "five"];
+    assert_eq!(texts(&synced(&bob, picnic.id()).await).await, said);
+    assert_eq!(texts(&synced(&alice, picnic.id()).await).await, said);
+}
+
+async fn delivery(client: &Client, message: &MessageId) -> DeliveryStatus {
+    let conversations = client.conversations();
+    conversations.message(message).await.unwrap().delivery
+}

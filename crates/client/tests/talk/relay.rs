@@ -1,0 +1,204 @@
+//! A network that stands between a client and its node, and can be told to fail.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use folkmoot_client::network::{
+    CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, Network, NetworkError,
+    Newest, OutgoingCommitLogEntry, OutgoingMessage, Page, Subscription, Topics, Welcome,
+    WelcomeEnvelope,
+};
+use folkmoot_identity::{ContractCheck, Identifier};
+use folkmoot_wire::{GroupId, InboxId, InstallationKey};
+use parking_lot::Mutex;
+
+/// Hands everything on to the node, unless a test says otherwise.
+pub(crate) struct Relay {
+    node: Arc<dyn Network>,
+    /// Group messages that were held back, while they are.
+    held: Mutex<Option<Vec<OutgoingMessage>>>,
+    fault: Mutex<Fault>,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Fault {
+    #[default]
+    Nothing,
+    /// Nothing that is asked or sent arrives.
+    Cut,
+    /// Group messages arrive, and whoever sends them does not hear of it.
+    AnswersLost,
+    /// Group messages beyond this many bytes are refused, and those sent together with them.
+    Limit(usize),
+}
+
+impl Relay {
+    pub(crate) fn to(node: Arc<dyn Network>) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            held: Mutex::default(),
+            fault: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.fault.lock() = fault;
+    }
+
+    fn check(&self) -> Result<(), NetworkError> {
+        match *self.fault.lock() {
+            Fault::Cut => Err(lost()),
+            _ => Ok(()),
+        }
+    }
+
+    /// From now on keeps group messages for itself; whoever sends them does not know.
+    pub(crate) fn hold(&self) {
+        self.held.lock().get_or_insert_default();
+    }
+
+    /// Hands on what was held back, and all that comes.
+    pub(crate) async fn release(&self) {
+        let held = self.held.lock().take().unwrap_or_default();
+        self.node.publish_group_messages(held).await.unwrap();
+    }
+}
+
+/// The connection broke, for all that the client knows.
+fn lost() -> NetworkError {
+    NetworkError::Interrupted {
+        call: "a call",
+        address: "http://relay".into(),
+        cause: "the test says so".into(),
+    }
+}
+
+#[async_trait]
+impl Network for Relay {
+    fn address(&self) -> &str {
+        "http://relay"
+    }
+
+    async fn inbox_ids(&self, ids: &[Identifier]) -> Result<Vec<Option<InboxId>>, NetworkError> {
+        self.node.inbox_ids(ids).await
+    }
+
+    async fn identity_updates(
+        &self,
+        wanted: &[(InboxId, u64)],
+    ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
+        self.check()?;
+        self.node.identity_updates(wanted).await
+    }
+
+    async fn publish_identity_update(
+        &self,
+        inbox: &InboxId,
+        update: Bytes,
+    ) -> Result<(), NetworkError> {
+        self.node.publish_identity_update(inbox, update).await
+    }
+
+    async fn verify_contract_signatures(
+        &self,
+        checks: &[ContractCheck],
+    ) -> Result<Vec<ContractAnswer>, NetworkError> {
+        self.node.verify_contract_signatures(checks).await
+    }
+
+    async fn upload_key_package(
+        &self,
+        installation: &InstallationKey,
+        key_package: Bytes,
+    ) -> Result<(), NetworkError> {
+        let uploading = self.node.upload_key_package(installation, key_package);
+        uploading.await
+    }
+
+    async fn key_packages(
+        &self,
+        installations: &[InstallationKey],
+    ) -> Result<Vec<Option<Bytes>>, NetworkError> {
+        self.check()?;
+        self.node.key_packages(installations).await
+    }
+
+    async fn publish_group_messages(
+        &self,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<(), NetworkError> {
+        if let Some(held) = self.held.lock().as_mut() {
+            held.extend(messages);
+            return Err(lost());
+        }
+        let fault = *self.fault.lock();
+        if let Fault::Limit(most) = fault
+            && messages.iter().any(|message| message.data.len() > most)
+        {
+            return Err(NetworkError::Refused {
+                call: "a call",
+                cause: "too large".into(),
+            });
+        }
+        self.check()?;
+        self.node.publish_group_messages(messages).await?;
+        match fault {
+            Fault::AnswersLost => Err(lost()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn group_messages(
+        &self,
+        group: &GroupId,
+        after: &Cursor,
+        limit: usize,
+    ) -> Result<Page<GroupEnvelope>, NetworkError> {
+        self.check()?;
+        self.node.group_messages(group, after, limit).await
+    }
+
+    async fn newest_group_messages(
+        &self,
+        groups: &[GroupId],
+    ) -> Result<Vec<Option<Newest>>, NetworkError> {
+        self.check()?;
+        self.node.newest_group_messages(groups).await
+    }
+
+    async fn publish_welcomes(&self, welcomes: Vec<Welcome>) -> Result<(), NetworkError> {
+        self.check()?;
+        self.node.publish_welcomes(welcomes).await
+    }
+
+    async fn welcomes(
+        &self,
+        destination: &InstallationKey,
+        after: &Cursor,
+        limit: usize,
+    ) -> Result<Page<WelcomeEnvelope>, NetworkError> {
+        self.check()?;
+        self.node.welcomes(destination, after, limit).await
+    }
+
+    fn subscribe(&self, topics: Topics) -> Subscription {
+        self.node.subscribe(topics)
+    }
+
+    async fn publish_commit_log(
+        &self,
+        entries: Vec<OutgoingCommitLogEntry>,
+    ) -> Result<(), NetworkError> {
+        self.node.publish_commit_log(entries).await
+    }
+
+    async fn commit_log(
+        &self,
+        wanted: &[(GroupId, u64)],
+        limit: usize,
+    ) -> Result<Vec<Vec<CommitLogEntry>>, NetworkError> {
+        self.node.commit_log(wanted, limit).await
+    }
+}
