@@ -78,6 +78,14 @@ impl Person {
     /// A key package of the installation as clients make it, TLS-encoded, valid for 84 days.
     #[must_use]
     pub fn key_package(&self) -> Bytes {
+        self.key_package_listing(&[
+            0x000a, 0x0001, 0xff02, 0xff00, 0xff01, 0xff03, 0xff04, 0xf000,
+        ])
+    }
+
+    /// A key package whose leaf says that it understands these extensions only.
+    #[must_use]
+    pub fn key_package_listing(&self, extensions: &[u16]) -> Bytes {
         let key = self.installation.key();
         let signer = SignatureKeyPair::from_raw(
             SignatureScheme::ED25519,
@@ -91,11 +99,8 @@ impl Person {
             credential: BasicCredential::new(identity.encode_to_vec()).into(),
             signature_key: key.as_bytes().to_vec().into(),
         };
-        let extensions: Vec<ExtensionType> = [
-            0x000a, 0x0001, 0xff02, 0xff00, 0xff01, 0xff03, 0xff04, 0xf000,
-        ]
-        .map(ExtensionType::from)
-        .to_vec();
+        let extensions = extensions.iter().copied().map(ExtensionType::from);
+        let extensions: Vec<_> = extensions.collect();
         let capabilities = Capabilities::new(
             None,
             Some(&[SUITE]),

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use folkmoot_conversation::{
-    CommitPlan, KeyPackage, KeyPackageIn,
+    CommitPlan, ContextExtensions, KeyPackage, KeyPackageIn, PreparedCommit,
     context::Context,
     judge::Verdict,
-    membership::{MembershipChange, MembershipCommit, plan, plan_readd},
+    membership::{MembershipChange, MembershipPlan, NeededState, ReaddPlan, plan, plan_readd},
     permissions::PolicySet,
 };
 use folkmoot_wire::{InboxId, InstallationKey};
@@ -24,6 +24,7 @@ impl Loaded {
         let context = self.context()?;
         let extensions = self.row.context.clone();
         let mut commit = CommitPlan::default();
+        let mut planned = None;
         match wish {
             Wish::Send(_) => return Ok(None),
             Wish::KeyUpdate => {}
@@ -57,22 +58,25 @@ impl Loaded {
                 commit.context = Some(extensions.with_permissions(&permissions));
             }
             Wish::Membership { add, remove } => {
-                let Some(planned) = self.plan_members(core, &context, add, remove).await? else {
+                planned = self.plan_members(core, &context, add, remove).await?;
+                if planned.is_none() {
                     return Ok(None);
-                };
-                self.fill(&mut commit, planned);
+                }
             }
             Wish::Readd(installations) => {
-                let Some(planned) = self.plan_readd(core, &context, installations).await? else {
+                planned = self.plan_readd(core, &context, installations).await?;
+                if planned.is_none() {
                     return Ok(None);
-                };
-                self.fill(&mut commit, planned);
+                }
             }
         }
-        let prepared = self
-            .group_mut()
-            .commit(&core.me, commit, &mut rand::rng())
-            .map_err(|cause| ConversationError::Engine(cause.to_string()))?;
+        let prepared = match planned {
+            Some(planned) => self.commit_members(core, planned)?,
+            None => {
+                let made = self.group_mut().commit(&core.me, commit, &mut rand::rng());
+                made.map_err(|cause| ConversationError::Engine(cause.to_string()))?
+            }
+        };
         match core.judge(&prepared.facts).await? {
             Verdict::Accept(_) => {}
             Verdict::Refuse(refusal) => return Err(ConversationError::Refused(refusal).into()),
@@ -104,6 +108,7 @@ impl Loaded {
             remove: remove.iter().copied().collect(),
             latest: core.refresh(&concerned).await?,
         };
+        let new = change.apply(old).map_err(ConversationError::Plan)?;
         let needed = change.needed_states(old).map_err(ConversationError::Plan)?;
         let states = core.states(needed).await?;
         let members = self.members();
@@ -112,11 +117,19 @@ impl Loaded {
         let Some(planned) = planned else {
             return Ok(None);
         };
-        let packages = usable_key_packages(core, &planned.fetch).await?;
-        let commit = planned
-            .finish(&packages.keys().copied().collect())
-            .map_err(ConversationError::Plan)?;
-        Ok(Some(Planned { commit, packages }))
+        let belongs = |package: &KeyPackage| {
+            let inbox_id = package.inbox_id;
+            let place = new.members.get(&inbox_id).map(|sequence_id| NeededState {
+                inbox_id,
+                sequence_id: *sequence_id,
+            });
+            place.is_some_and(|place| states.has_installation(&place, &package.installation_key))
+        };
+        let packages = usable_key_packages(core, &planned.fetch, belongs).await?;
+        Ok(Some(Planned {
+            plan: Plan::Change(planned),
+            packages,
+        }))
     }
 
     async fn plan_readd(
@@ -131,33 +144,88 @@ impl Loaded {
         let Some(planned) = planned else {
             return Ok(None);
         };
-        let packages = usable_key_packages(core, &planned.fetch).await?;
-        let commit = planned.finish(&packages.keys().copied().collect());
-        Ok(Some(Planned { commit, packages }))
+        let belongs = |package: &KeyPackage| {
+            members.iter().any(|leaf| {
+                leaf.installation == package.installation_key && leaf.inbox_id == package.inbox_id
+            })
+        };
+        let packages = usable_key_packages(core, &planned.fetch, belongs).await?;
+        Ok(Some(Planned {
+            plan: Plan::Readd(planned),
+            packages,
+        }))
     }
 
-    fn fill(&self, commit: &mut CommitPlan, planned: Planned) {
-        let Planned {
-            commit: wanted,
-            mut packages,
-        } = planned;
-        let adds = wanted.add.iter();
-        commit.adds = adds.filter_map(|key| packages.remove(key)).collect();
-        commit.removes = wanted.remove;
-        commit.context = Some(self.row.context.with_membership(&wanted.membership));
+    /// Makes the commit that changes the membership. Key packages that do not fit into the group
+    /// are left out: their installations count as failed, and keep nobody else from anything.
+    fn commit_members(
+        &mut self,
+        core: &Core,
+        mut planned: Planned,
+    ) -> Result<PreparedCommit, Error> {
+        let commit = planned.commit(&self.row.context)?;
+        let removes = commit.removes.clone();
+        let group = self.group_mut();
+        let cause = match group.commit(&core.me, commit, &mut rand::rng()) {
+            Ok(prepared) => return Ok(prepared),
+            Err(cause) => ConversationError::Engine(cause.to_string()),
+        };
+        let all = planned.packages.len();
+        let packages = std::mem::take(&mut planned.packages).into_values();
+        let fitting = group.addable(&core.me, packages.collect(), &removes, &mut rand::rng());
+        if fitting.len() == all {
+            return Err(cause.into());
+        }
+        tracing::debug!(
+            group = %self.row.id, %cause, left_out = all - fitting.len(),
+            "key packages that do not fit into the group are left out"
+        );
+        let fitting = fitting.into_iter();
+        planned.packages = fitting.map(|one| (one.installation_key, one)).collect();
+        let commit = planned.commit(&self.row.context)?;
+        let made = self.group_mut().commit(&core.me, commit, &mut rand::rng());
+        Ok(made.map_err(|cause| ConversationError::Engine(cause.to_string()))?)
     }
 }
 
 /// A change of the membership, and the key packages for it.
 struct Planned {
-    commit: MembershipCommit,
+    plan: Plan,
     packages: BTreeMap<InstallationKey, KeyPackage>,
 }
 
-/// The current key packages of installations, those that can be added.
+enum Plan {
+    Change(MembershipPlan),
+    Readd(ReaddPlan),
+}
+
+impl Planned {
+    /// What to commit with these key packages, in a group with these extensions.
+    fn commit(&self, extensions: &ContextExtensions) -> Result<CommitPlan, Error> {
+        let usable = self.packages.keys().copied().collect();
+        let wanted = match &self.plan {
+            Plan::Change(plan) => plan.clone().finish(&usable),
+            Plan::Readd(plan) => Ok(plan.clone().finish(&usable)),
+        };
+        let wanted = wanted.map_err(ConversationError::Plan)?;
+        let adds = wanted.add.iter();
+        Ok(CommitPlan {
+            adds: adds
+                .filter_map(|key| self.packages.get(key).cloned())
+                .collect(),
+            removes: wanted.remove,
+            context: Some(extensions.with_membership(&wanted.membership)),
+            ..CommitPlan::default()
+        })
+    }
+}
+
+/// The current key packages of installations, those that can be added: they are valid, and speak
+/// for the inbox to which the installation `belongs`.
 async fn usable_key_packages(
     core: &Core,
     installations: &BTreeSet<InstallationKey>,
+    belongs: impl Fn(&KeyPackage) -> bool,
 ) -> Result<BTreeMap<InstallationKey, KeyPackage>, Error> {
     if installations.is_empty() {
         return Ok(BTreeMap::new());
@@ -168,7 +236,9 @@ async fn usable_key_packages(
     let usable = keys.into_iter().zip(found).filter_map(|(key, package)| {
         let package = package?;
         match KeyPackageIn::decode(&package).and_then(|one| one.verify(now)) {
-            Ok(verified) if verified.installation_key == key => Some((key, verified)),
+            Ok(verified) if verified.installation_key == key && belongs(&verified) => {
+                Some((key, verified))
+            }
             Ok(_) => None,
             Err(cause) => {
                 tracing::debug!(installation = %key, %cause, "a key package is of no use");

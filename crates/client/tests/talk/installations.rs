@@ -1,4 +1,5 @@
-use folkmoot_client::ConversationState;
+use folkmoot_client::{ConversationState, GroupOptions};
+use folkmoot_testkit::Person;
 
 use crate::people::{World, assert_same_epoch, both_generations, group, synced, texts, wallet};
 
@@ -7,7 +8,41 @@ both_generations!(
     the_makers_other_installation_is_in_from_the_start,
     a_revoked_installation_is_out,
     welcome_pointers_lead_in,
+    key_packages_that_do_not_fit_keep_nobody_out,
 );
+
+async fn key_packages_that_do_not_fit_keep_nobody_out(world: World) {
+    let [alice, bob] = world.clients().await;
+    let network = world.network();
+    // One understands too little, the other says that it belongs to Alice.
+    let (simple, mut liar) = (Person::new(70), Person::new(71));
+    for person in [&simple, &liar] {
+        let registration = person.registration();
+        let published = network.publish_identity_update(&person.inbox, registration);
+        published.await.unwrap();
+    }
+    let members = [bob.inbox_id(), simple.inbox, liar.inbox];
+    liar.inbox = alice.inbox_id();
+    for (person, package) in [
+        (
+            &simple,
+            simple.key_package_listing(&[0x000a, 0x0001, 0xff04]),
+        ),
+        (&liar, liar.key_package()),
+    ] {
+        let key = person.installation.key();
+        network.upload_key_package(&key, package).await.unwrap();
+    }
+
+    let conversations = alice.conversations();
+    let picnic = conversations.new_group(members, GroupOptions::default());
+    let picnic = picnic.await.unwrap();
+    picnic.send_text("hello").await.unwrap();
+    let bobs = synced(&bob, picnic.id()).await;
+    assert_eq!(texts(&bobs).await, ["hello"]);
+    assert_eq!(bobs.member_inboxes().len(), 4);
+    assert_same_epoch(&[&picnic, &bobs]).await;
+}
 
 async fn a_second_installation_joins_what_its_inbox_is_in(world: World) {
     let [alice, phone] = world.clients().await;

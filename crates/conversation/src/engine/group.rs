@@ -347,6 +347,40 @@ impl Group {
         result
     }
 
+    /// Those of these key packages that a commit can add together, when the leaves `removes` go
+    /// with it. One may be in order by itself and still not fit into this group: it names an
+    /// unusable key for welcomes, does not list what the group requires, or repeats a key that
+    /// somebody else has. The group stays as it is.
+    pub fn addable(
+        &mut self,
+        me: &Installation,
+        packages: Vec<key_package::KeyPackage>,
+        removes: &[u32],
+        entropy: &mut dyn CryptoRng,
+    ) -> Vec<key_package::KeyPackage> {
+        let mut found = Vec::new();
+        let mut parts = vec![packages];
+        // A part that fits is taken as a whole; any other is halved, down to single ones.
+        while let Some(mut part) = parts.pop() {
+            let plan = CommitPlan {
+                adds: [found.as_slice(), part.as_slice()].concat(),
+                removes: removes.to_vec(),
+                ..CommitPlan::default()
+            };
+            let before = self.provider.rows.snapshot();
+            if part.is_empty() {
+                continue;
+            } else if self.commit(me, plan, entropy).is_ok() {
+                self.restore(before);
+                found.extend(part);
+            } else if part.len() > 1 {
+                let rest = part.split_off(part.len() / 2);
+                parts.extend([rest, part]);
+            }
+        }
+        found
+    }
+
     fn build_commit(
         &mut self,
         me: &Installation,

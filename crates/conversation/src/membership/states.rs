@@ -106,6 +106,15 @@ impl InboxStates {
         self.0.contains_key(needed)
     }
 
+    /// Whether an installation belongs to an inbox at a place in its log, as far as is known.
+    #[must_use]
+    pub fn has_installation(&self, place: &NeededState, installation: &InstallationKey) -> bool {
+        match self.0.get(place) {
+            Some(Found::Log { installations, .. }) => installations.contains(installation),
+            _ => false,
+        }
+    }
+
     /// Those of `needed` about which nothing is known.
     #[must_use]
     pub fn missing(&self, needed: impl IntoIterator<Item = NeededState>) -> Vec<NeededState> {
