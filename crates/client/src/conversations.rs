@@ -418,7 +418,7 @@ impl Conversations {
     ///
     /// What the network or the database says; the first of them, after everything was tried.
     pub async fn sync_all(&self, consent: &[ConsentState]) -> Result<SyncSummary, Error> {
-        let joined = self.core.sync_welcomes().await?.len();
+        let joined = self.core.sync_welcomes().await;
         let wanted: Vec<_> = consent.to_vec();
         let (rows, consents, cursors, unfinished) = self
             .core
@@ -455,7 +455,7 @@ impl Conversations {
                 }
             }
         }
-        self.add_stale(&eligible, now_ns, &mut work).await?;
+        let stale = self.add_stale(&eligible, now_ns, &mut work).await;
         let synced = work.len();
         let results: Vec<_> = stream::iter(work)
             .map(|(id, work)| {
@@ -476,6 +476,8 @@ impl Conversations {
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
+        let joined = joined?.len();
+        stale?;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(SyncSummary {
             synced,

@@ -16,10 +16,13 @@ use crate::{
     },
     dm::{DmError, DmId, check_parts},
     facts::{ContextExtensions, Leaf, WelcomeFacts},
-    membership::{DiffError, InboxStates, NeededState, can_exist, exact},
+    membership::{DiffError, InboxStates, MAX_MEMBERS, NeededState, can_exist, exact},
     permissions::PolicySet,
     version::Version,
 };
+
+/// Inboxes of a group that are looked up, at most: far more than a group is allowed.
+const MOST_INBOXES: usize = 4 * MAX_MEMBERS;
 
 /// What becomes of a welcome.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -65,6 +68,9 @@ pub enum JoinRefusal {
     /// The group context cannot be read.
     #[error(transparent)]
     Context(#[from] ContextError),
+    /// More inboxes than any group has. Each would have to be looked up.
+    #[error("the group claims {0} members; at most {MOST_INBOXES} are looked up")]
+    TooManyMembers(usize),
     /// An inbox has no update with the sequence id that the membership names.
     #[error("inbox {} has no update with the sequence id {}", .0.inbox_id, .0.sequence_id)]
     MissingIdentityUpdate(NeededState),
@@ -105,6 +111,8 @@ pub fn needed_to_join(welcome: &WelcomeFacts) -> Vec<NeededState> {
         membership => membership,
     };
     membership
+        .ok()
+        .filter(|membership| membership.members.len() <= MOST_INBOXES)
         .map(|membership| places(&membership).collect())
         .unwrap_or_default()
 }
@@ -156,7 +164,11 @@ fn examine(
         extensions: &welcome.context,
         dictionary,
     };
-    check_tree(welcome, &context.membership()?, states)?;
+    let membership = context.membership()?;
+    if membership.members.len() > MOST_INBOXES {
+        return Err(JoinRefusal::TooManyMembers(membership.members.len()).into());
+    }
+    check_tree(welcome, &membership, states)?;
     let metadata = context.metadata()?;
     if metadata.kind == ConversationKind::Oneshot {
         return Ok(Admission::Oneshot {
@@ -381,6 +393,24 @@ mod tests {
         let mut psk = good;
         psk.wants_psk = true;
         assert_eq!(refused(&psk), JoinRefusal::PreSharedKey);
+    }
+
+    #[test]
+    fn a_group_of_more_than_can_be_is_refused_before_anybody_is_looked_up() {
+        let (world, people) = World::of::<2>();
+        let mut group = Group::of(&world, &people, PolicySet::all_members());
+        let mut membership = group.membership();
+        for number in 0..=MOST_INBOXES as u64 {
+            let mut id = [0xcc; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            membership.members.insert(InboxId::from_bytes(id), 1);
+        }
+        group.context = group.context.with_membership(&membership);
+        let welcome = group.welcome(group.leaf(people[0]));
+        assert_eq!(needed_to_join(&welcome), []);
+        let refused = JoinRefusal::TooManyMembers(membership.members.len());
+        let verdict = verdict(&world, &welcome, people[1]);
+        assert_eq!(verdict, Admission::Refuse(refused));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Joining: from welcomes that the network has for this installation into conversations.
 //!
 //! Welcomes are taken in the network's order, one after the other. What is wrong with one is told
-//! and passed over; what can only not be fetched at the moment holds the cursor where it is.
+//! and passed over. One that cannot be judged at the moment, because what it points to or depends
+//! on could not be fetched, is kept for later and holds up no other: anybody can send one.
 
 use std::{sync::Arc, time::Duration};
 
 use folkmoot_conversation::{
-    ConsentEntity, ConsentState, Group, KeyPackageSecrets, Leaf, Opened, OpenedWelcome, StagedJoin,
-    WelcomeFacts, WelcomePointer,
+    ConsentEntity, ConsentState, ContextExtensions, Group, KeyPackageSecrets, Leaf, Opened,
+    OpenedWelcome, StagedJoin, WelcomeFacts, WelcomePointer,
     context::{Attribute, Context, ConversationKind, NewConversation, OneshotMessage},
     joining::{Admission, Joined, admit, needed_to_join},
     readd, wrapped_to,
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     Error, consent,
     key_packages::KeyPackages,
-    network::{WelcomeContent, WelcomeEnvelope},
+    network::{NetworkError, WelcomeContent, WelcomeEnvelope},
 };
 
 /// Welcomes asked for at once.
@@ -40,12 +41,14 @@ const POINTER_WAITS: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
 ];
-/// When an absent target is looked for again, first: 5 minutes, then 1.5 times as long each time.
-const POINTER_RETRY_NS: u64 = 300 * 1_000_000_000;
+/// With more welcomes than this kept for later, absent targets are not waited for.
+const PATIENCE: u32 = 4;
+/// When a welcome that was kept is taken again, first: 10 s, then twice as long each time.
+const RETRY_NS: u64 = 10 * 1_000_000_000;
 /// At most 2 hours apart.
-const POINTER_LONGEST_NS: u64 = 7200 * 1_000_000_000;
+const LONGEST_RETRY_NS: u64 = 7200 * 1_000_000_000;
 /// And no longer than 3 days.
-const POINTER_GIVE_UP_NS: u64 = 3 * 24 * 3600 * 1_000_000_000;
+const GIVE_UP_NS: u64 = 3 * 24 * 3600 * 1_000_000_000;
 
 /// What became of a welcome.
 enum Outcome {
@@ -55,6 +58,8 @@ enum Outcome {
     Passed,
     /// Of no use, for good.
     Useless(String),
+    /// What it points to is not there.
+    Absent,
 }
 
 impl Core {
@@ -74,7 +79,7 @@ impl Core {
                 break;
             }
         }
-        self.retry_pointers(&mut joined).await?;
+        joined.extend(self.retry_welcomes().await?);
         Ok(joined)
     }
 
@@ -110,16 +115,31 @@ impl Core {
             }
             some = true;
             let place = (envelope.originator, envelope.sequence);
-            match self.take_welcome(&envelope).await? {
-                Outcome::Joined(id) => joined.push(id),
-                Outcome::Passed => self.pass_welcome(place).await?,
-                Outcome::Useless(cause) => {
+            let kept = self.db.read(|db| Ok(rows::PendingWelcome::count(db)?));
+            let waits: &[_] = match kept.await? {
+                ..PATIENCE => &POINTER_WAITS,
+                _ => &[],
+            };
+            match self.take_welcome(&envelope, waits).await {
+                Ok(Outcome::Joined(id)) => joined.push(id),
+                Ok(Outcome::Passed) => self.pass_welcome(place).await?,
+                Ok(Outcome::Useless(cause)) => {
                     tracing::warn!(
                         welcome = envelope.sequence,
                         cause,
                         "a welcome is passed over"
                     );
                     self.pass_welcome(place).await?;
+                }
+                Ok(Outcome::Absent) => self.keep_welcome(&envelope).await?,
+                Err(cause) if concerns_all(&cause) => return Err(cause),
+                Err(cause) => {
+                    tracing::warn!(
+                        welcome = envelope.sequence,
+                        %cause,
+                        "a welcome cannot be judged yet"
+                    );
+                    self.keep_welcome(&envelope).await?;
                 }
             }
             seen.advance(envelope.originator, envelope.sequence);
@@ -147,7 +167,11 @@ impl Core {
     }
 
     /// One welcome. An error means that it can be taken later.
-    async fn take_welcome(self: &Arc<Self>, envelope: &WelcomeEnvelope) -> Result<Outcome, Error> {
+    async fn take_welcome(
+        self: &Arc<Self>,
+        envelope: &WelcomeEnvelope,
+        waits: &[Duration],
+    ) -> Result<Outcome, Error> {
         let message = incoming(envelope);
         let key = wrapped_to(&message).unwrap_or_default().to_vec();
         let Some(secrets) = self.key_package_secrets(&key).await? else {
@@ -159,13 +183,10 @@ impl Core {
         };
         let welcome = match opened {
             Opened::Welcome(welcome) => welcome,
-            Opened::Pointer(pointer) => match self.follow(&pointer).await? {
+            Opened::Pointer(pointer) => match self.follow(&pointer, waits).await? {
                 Some(Ok(welcome)) => welcome,
                 Some(Err(cause)) => return Ok(Outcome::Useless(cause)),
-                None => {
-                    self.keep_pointer(envelope, &key).await?;
-                    return Ok(Outcome::Passed);
-                }
+                None => return Ok(Outcome::Absent),
             },
         };
         self.join(envelope, &welcome, &secrets).await
@@ -175,9 +196,10 @@ impl Core {
     async fn follow(
         &self,
         pointer: &WelcomePointer,
+        waits: &[Duration],
     ) -> Result<Option<Result<OpenedWelcome, String>>, Error> {
-        for wait in [Duration::ZERO].into_iter().chain(POINTER_WAITS) {
-            tokio::time::sleep(wait).await;
+        for wait in std::iter::once(&Duration::ZERO).chain(waits) {
+            tokio::time::sleep(*wait).await;
             let destination = pointer.destination();
             let page = self
                 .network
@@ -191,71 +213,68 @@ impl Core {
         Ok(None)
     }
 
-    /// Leaves a pointer whose target is absent for later.
-    async fn keep_pointer(&self, envelope: &WelcomeEnvelope, key: &[u8]) -> Result<(), Error> {
-        let WelcomeContent::Pointer { data, .. } = envelope.welcome.content.clone() else {
-            return Ok(());
-        };
+    /// Leaves a welcome for later, and goes on behind it.
+    async fn keep_welcome(&self, envelope: &WelcomeEnvelope) -> Result<(), Error> {
         let now_ns = self.now_ns();
-        let pending = rows::PendingPointer {
-            welcome_id: envelope.sequence,
-            originator: envelope.originator,
-            created_ns: envelope.created_ns,
-            key: key.to_vec(),
-            pointer: data.to_vec(),
+        let me = self.me.key();
+        let pending = rows::PendingWelcome {
+            envelope: envelope.clone(),
             attempts: 0,
-            retry_ns: now_ns + POINTER_RETRY_NS,
-            give_up_ns: now_ns + POINTER_GIVE_UP_NS,
+            retry_ns: now_ns + RETRY_NS,
+            give_up_ns: now_ns + GIVE_UP_NS,
         };
-        self.db.write(move |db| Ok(pending.write(db)?)).await?;
+        self.db
+            .write(move |db| {
+                pending.write(db)?;
+                let (originator, sequence) =
+                    (pending.envelope.originator, pending.envelope.sequence);
+                let kind = CursorKind::Welcomes;
+                rows::advance_cursor(db, me.as_bytes(), kind, originator, sequence)?;
+                Ok(())
+            })
+            .await?;
         Ok(())
     }
 
-    /// Looks again for targets of pointers that were absent.
-    async fn retry_pointers(self: &Arc<Self>, joined: &mut Vec<GroupId>) -> Result<(), Error> {
+    /// Takes those welcomes that were left for later and whose time has come. Returns the
+    /// conversations that are new.
+    pub(crate) async fn retry_welcomes(self: &Arc<Self>) -> Result<Vec<GroupId>, Error> {
         let now_ns = self.now_ns();
+        let me = self.me.key();
         let due = self
             .db
-            .read(move |db| Ok(rows::PendingPointer::due(db, now_ns)?))
+            .read(move |db| Ok(rows::PendingWelcome::due(db, me, now_ns)?))
             .await?;
+        let mut joined = Vec::new();
         for mut pending in due {
-            let envelope = pending.envelope(self.me.key());
-            let found = match self.key_package_secrets(&pending.key).await? {
-                None => None,
-                Some(secrets) => match Opened::open(&incoming(&envelope), &secrets) {
-                    Ok(Opened::Pointer(pointer)) => match self.follow(&pointer).await? {
-                        Some(Ok(welcome)) => {
-                            let _turn = self.joining.lock().await;
-                            let outcome = self.join(&envelope, &welcome, &secrets).await?;
-                            if let Outcome::Joined(id) = outcome {
-                                joined.push(id);
-                            }
-                            None
-                        }
-                        Some(Err(_)) => None,
-                        None => Some(()),
-                    },
-                    _ => None,
-                },
-            };
+            // Counted first, so that whatever it does happens only so often.
             pending.attempts += 1;
-            let waits = (0..pending.attempts.min(20)).fold(POINTER_RETRY_NS, |wait, _| {
-                (wait + wait / 2).min(POINTER_LONGEST_NS)
+            let waits = (0..pending.attempts).try_fold(RETRY_NS, |wait, _| {
+                Some(wait * 2).filter(|wait| *wait < LONGEST_RETRY_NS)
             });
-            pending.retry_ns = now_ns + waits;
-            let keep = found.is_some() && now_ns < pending.give_up_ns && pending.attempts < 100;
-            self.db
-                .write(move |db| {
-                    if keep {
-                        pending.write(db)?;
-                    } else {
-                        pending.delete(db)?;
-                    }
-                    Ok(())
-                })
-                .await?;
+            pending.retry_ns = now_ns + waits.unwrap_or(LONGEST_RETRY_NS);
+            let counted = pending.clone();
+            self.db.write(move |db| Ok(counted.write(db)?)).await?;
+            let _turn = self.joining.lock().await;
+            let over = match self.take_welcome(&pending.envelope, &[]).await {
+                Ok(Outcome::Joined(id)) => {
+                    joined.push(id);
+                    true
+                }
+                Ok(Outcome::Passed | Outcome::Useless(_)) => true,
+                Ok(Outcome::Absent) => pending.give_up_ns <= now_ns,
+                Err(cause) if concerns_all(&cause) => return Err(cause),
+                Err(cause) => {
+                    let welcome = pending.envelope.sequence;
+                    tracing::debug!(welcome, %cause, "a welcome can still not be judged");
+                    pending.give_up_ns <= now_ns
+                }
+            };
+            if over {
+                self.db.write(move |db| Ok(pending.delete(db)?)).await?;
+            }
         }
-        Ok(())
+        Ok(joined)
     }
 
     /// From an opened welcome into the conversation.
@@ -287,18 +306,32 @@ impl Core {
         }
         let slot = self.slots.get(&facts.group_id);
         let mut state = slot.lock().await;
-        let id = facts.group_id.clone();
-        let old = self
-            .db
-            .read(move |db| Ok(rows::conversation(db, &id)?))
-            .await?;
-        if let Some(old) = &old
-            && old.active
-            && !old.is_locked_out()
-            && old.epoch >= facts.epoch
+        let mut old = self.known(&facts.group_id).await?;
+        if old
+            .as_ref()
+            .is_some_and(|old| old.active && !old.is_locked_out())
         {
-            state.finish();
-            return Ok(Outcome::Passed);
+            // What was said before can only be read with the keys that are about to go.
+            match state.receive(self).await {
+                Err(cause) if cause.is_retryable() => return Err(cause),
+                Err(cause) => tracing::debug!(
+                    group = %facts.group_id, %cause,
+                    "the log of a group that is joined again cannot be read to its end"
+                ),
+                Ok(_) => {}
+            }
+            old = self.known(&facts.group_id).await?;
+        }
+        if let Some(old) = &old {
+            if old.active && old.trouble.is_none() && old.epoch >= facts.epoch {
+                state.finish();
+                return Ok(Outcome::Passed);
+            }
+            if !may_replace(old, &facts, &joined) {
+                state.finish();
+                let cause = "it is no continuation of the group that has its id here";
+                return Ok(Outcome::Useless(cause.into()));
+            }
         }
         let group = match staged.finish() {
             Ok(group) => group,
@@ -324,6 +357,13 @@ impl Core {
         self.live.remove(&id);
         self.live.add(&id, cursor);
         Ok(Outcome::Joined(id))
+    }
+
+    /// What is stored about a group.
+    async fn known(&self, id: &GroupId) -> Result<Option<ConversationRow>, Error> {
+        let id = id.clone();
+        let row = self.db.read(move |db| Ok(rows::conversation(db, &id)?));
+        Ok(row.await?)
     }
 
     /// The verdict on a welcome, after looking up what it depends on.
@@ -383,6 +423,40 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Whether an error is one of the database or of the way to the network: other welcomes would
+/// fare no better.
+fn concerns_all(cause: &Error) -> bool {
+    matches!(
+        cause,
+        Error::Database(_)
+            | Error::Network(NetworkError::Unreachable { .. })
+            | Error::Conversation(ConversationError::Interrupted)
+    )
+}
+
+/// Whether a group may take the place of the one that has its id here. Whoever knows an id can
+/// make another group of that id and invite us to it: what we say would go to strangers. So it must
+/// be the same conversation by what nobody can change, and as long as we are members, a member
+/// must have added us.
+fn may_replace(old: &ConversationRow, facts: &WelcomeFacts, joined: &Joined) -> bool {
+    if old.membership == MembershipState::Restored {
+        // An archive tells no more than that there was such a group.
+        return true;
+    }
+    let metadata = |extensions: &ContextExtensions| {
+        let read = || Some(Context::read(extensions).ok()?.metadata);
+        extensions.metadata().ok().or_else(read)
+    };
+    let Some(before) = metadata(&old.context) else {
+        return true;
+    };
+    let by_member = || {
+        let membership = Context::read(&old.context).map(|context| context.membership);
+        membership.is_ok_and(|before| before.members.contains_key(&joined.added_by.inbox_id))
+    };
+    metadata(&facts.context) == Some(before) && (!old.active || by_member())
 }
 
 /// A conversation that is about to be entered.

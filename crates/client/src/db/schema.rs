@@ -6,11 +6,14 @@ use super::DbError;
 
 /// Each step makes one form of the file from the one before it, and is a list of scripts: one for
 /// each part of the client that has tables.
-const MIGRATIONS: &[&[&str]] = &[&[
-    include_str!("schema_v1/identity.sql"),
-    include_str!("schema_v1/conversations.sql"),
-    include_str!("schema_v1/own_devices.sql"),
-]];
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        include_str!("schema_v1/identity.sql"),
+        include_str!("schema_v1/conversations.sql"),
+        include_str!("schema_v1/own_devices.sql"),
+    ],
+    &[include_str!("schema_v2/pending_welcome.sql")],
+];
 
 /// Brings the file to the newest form, or refuses one that is newer than this program.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), DbError> {

@@ -10,6 +10,7 @@ mod dms;
 mod faults;
 mod groups;
 mod installations;
+mod joining;
 mod pausing;
 mod people;
 mod races;

@@ -30,6 +30,10 @@ pub(crate) enum Fault {
     Cut,
     /// Group messages arrive, and whoever sends them does not hear of it.
     AnswersLost,
+    /// The identity log of this inbox cannot be fetched.
+    Blind(InboxId),
+    /// There are no welcomes but those to this installation.
+    PointeesAbsent(InstallationKey),
     /// Group messages beyond this many bytes are refused, and those sent together with them.
     Limit(usize),
 }
@@ -90,6 +94,11 @@ impl Network for Relay {
         wanted: &[(InboxId, u64)],
     ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
         self.check()?;
+        if let Fault::Blind(whom) = *self.fault.lock()
+            && wanted.iter().any(|(inbox, _)| *inbox == whom)
+        {
+            return Err(lost());
+        }
         self.node.identity_updates(wanted).await
     }
 
@@ -180,6 +189,14 @@ impl Network for Relay {
         limit: usize,
     ) -> Result<Page<WelcomeEnvelope>, NetworkError> {
         self.check()?;
+        if let Fault::PointeesAbsent(whom) = *self.fault.lock()
+            && *destination != whom
+        {
+            return Ok(Page {
+                envelopes: Vec::new(),
+                more: false,
+            });
+        }
         self.node.welcomes(destination, after, limit).await
     }
 
