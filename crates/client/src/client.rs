@@ -557,6 +557,9 @@ impl ClientBuilder {
         if core.options.background == Background::On {
             core.spawn(look_after_key_packages(Arc::downgrade(&core)));
             core.spawn(disappearing::watch(Arc::downgrade(&core.conversations)));
+            core.spawn(conversation::retry::watch(Arc::downgrade(
+                &core.conversations,
+            )));
             core.spawn(conversation::fork::watch(Arc::downgrade(
                 &core.conversations,
             )));

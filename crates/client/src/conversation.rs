@@ -11,6 +11,7 @@ mod join;
 pub(crate) mod live;
 mod publish;
 mod receive;
+pub(crate) mod retry;
 pub(crate) mod rows;
 mod slot;
 mod state;

@@ -693,6 +693,17 @@ pub(crate) fn unfinished(db: &Connection) -> rusqlite::Result<Vec<GroupId>> {
         .collect()
 }
 
+/// Those of them that can be finished now: which stand neither before a commit that they cannot
+/// take nor before one that asks for a newer program.
+pub(crate) fn stuck(db: &Connection) -> rusqlite::Result<Vec<GroupId>> {
+    db.prepare_cached(
+        "SELECT DISTINCT group_id FROM intent JOIN conversation ON conversation.id = group_id
+         WHERE state <> ?1 AND trouble IS NOT 1 AND paused_for IS NULL",
+    )?
+    .query_map([IntentState::Failed.code()], |row| group_id(row, 0))?
+    .collect()
+}
+
 /// Notes that the members' installations of conversations were looked at.
 pub(crate) fn mark_checked(db: &Connection, ids: &[GroupId], now_ns: u64) -> rusqlite::Result<()> {
     let mut statement =

@@ -7,13 +7,15 @@ use folkmoot_conversation::content::Content;
 use folkmoot_wire::MessageId;
 
 use crate::{
-    people::{World, both_generations, group, synced, texts},
+    people::{World, assert_same_epoch, both_generations, group, soon, synced, texts},
     relay::{Fault, Relay},
 };
 
 both_generations!(
     a_message_that_the_node_refuses_holds_nothing_up,
     what_a_cut_stopped_is_sent_once_and_first,
+    what_failed_is_done_without_being_asked_for_again,
+    welcomes_of_one_who_was_removed_are_sent,
 );
 
 async fn a_message_that_the_node_refuses_holds_nothing_up(world: World) {
@@ -72,6 +74,57 @@ async fn what_a_cut_stopped_is_sent_once_and_first(world: World) {
     let said = ["one", "two", "three", "four", "five"];
     assert_eq!(texts(&synced(&bob, picnic.id()).await).await, said);
     assert_eq!(texts(&synced(&alice, picnic.id()).await).await, said);
+}
+
+async fn what_failed_is_done_without_being_asked_for_again(world: World) {
+    let relay = Relay::to(world.network());
+    let alice = world.busy_client_over(1, relay.clone()).await;
+    let [bob, carol] = [world.client(2).await, world.client(3).await];
+    let mut picnic = group(&alice, &[&carol]).await;
+    relay.set(Fault::NoWelcomes);
+    let failed = picnic.add_members([bob.inbox_id()]).await.unwrap_err();
+    assert!(failed.is_retryable(), "{failed}");
+    relay.set(Fault::Cut);
+    let failed = picnic.send_text("hello").await.unwrap_err();
+    assert!(failed.is_retryable(), "{failed}");
+    relay.set(Fault::Nothing);
+    let bobs = soon(async {
+        loop {
+            bob.conversations().sync().await.unwrap();
+            match bob.conversations().get(picnic.id()).await {
+                Ok(_) => break synced(&bob, picnic.id()).await,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let bobs = bobs.await;
+    soon(async {
+        while texts(&bobs).await.is_empty() {
+            bobs.sync().await.unwrap();
+        }
+    })
+    .await;
+    assert_eq!(texts(&bobs).await, ["hello"]);
+}
+
+async fn welcomes_of_one_who_was_removed_are_sent(world: World) {
+    let relay = Relay::to(world.network());
+    let [alice, carol] = world.clients().await;
+    let bob = world.client_over(3, relay.clone()).await;
+    let mut picnic = group(&alice, &[&bob]).await;
+    let mut bobs = synced(&bob, picnic.id()).await;
+    relay.set(Fault::NoWelcomes);
+    let failed = bobs.add_members([carol.inbox_id()]).await.unwrap_err();
+    assert!(failed.is_retryable(), "{failed}");
+    picnic.remove_members([bob.inbox_id()]).await.unwrap();
+    assert!(bob.conversations().sync_all(&[]).await.is_err());
+    assert!(carol.conversations().sync().await.unwrap().is_empty());
+    relay.set(Fault::Nothing);
+    bob.conversations().sync_all(&[]).await.unwrap();
+    picnic.send_text("welcome").await.unwrap();
+    let carols = synced(&carol, picnic.id()).await;
+    assert_eq!(texts(&carols).await, ["welcome"]);
+    assert_same_epoch(&[&picnic, &carols]).await;
 }
 
 async fn delivery(client: &Client, message: &MessageId) -> DeliveryStatus {

@@ -87,6 +87,13 @@ impl World {
         builder.create(&wallet(person)).await.unwrap()
     }
 
+    /// The same, who also works while nobody calls.
+    pub(crate) async fn busy_client_over(&self, person: u8, network: Arc<dyn Network>) -> Client {
+        let builder = self.builder().custom_network(network);
+        let builder = builder.background(Background::On);
+        builder.create(&wallet(person)).await.unwrap()
+    }
+
     /// The same, who looks at this clock.
     pub(crate) async fn client_over_at(
         &self,

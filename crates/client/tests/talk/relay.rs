@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Cut,
     /// Group messages arrive, and whoever sends them does not hear of it.
     AnswersLost,
+    /// Welcomes do not arrive.
+    NoWelcomes,
     /// The identity log of this inbox cannot be fetched.
     Blind(InboxId),
     /// There are no welcomes but those to this installation.
@@ -179,6 +181,9 @@ impl Network for Relay {
 
     async fn publish_welcomes(&self, welcomes: Vec<Welcome>) -> Result<(), NetworkError> {
         self.check()?;
+        if *self.fault.lock() == Fault::NoWelcomes {
+            return Err(lost());
+        }
         self.node.publish_welcomes(welcomes).await
     }
 
