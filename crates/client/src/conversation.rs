@@ -4,6 +4,7 @@ pub(crate) mod changes;
 mod commit;
 pub(crate) mod content;
 pub(crate) mod core;
+mod early;
 mod error;
 pub(crate) mod fork;
 pub(crate) mod intent;

@@ -19,6 +19,7 @@ use super::{
     ConversationError,
     content::{self, Arrival},
     core::Core,
+    early,
     intent::{IntentState, Wish},
     rows::{Batch, CommitLogRow, Delivered, IntentChange, MembershipState, Trouble},
     state::{Loaded, State},
@@ -124,8 +125,9 @@ impl State {
             ..Batch::default()
         };
         let mut outcome = Ok(true);
+        let epoch = self.load(core).await?.row.epoch;
         for envelope in &envelopes {
-            let loaded = self.loaded.as_mut().expect("the caller loaded it");
+            let loaded = self.loaded.as_mut().expect("it was just loaded");
             if !loaded.follows() {
                 break;
             }
@@ -147,6 +149,9 @@ impl State {
             }
         }
         self.write(core, batch).await?;
+        if self.load(core).await?.row.epoch != epoch {
+            self.take_early(core).await?;
+        }
         outcome
     }
 }
@@ -284,6 +289,13 @@ impl Loaded {
             Err(ProcessError::FutureEpoch { .. }) if source == Source::Stream => {
                 return Ok(Step::Missing);
             }
+            Err(ProcessError::FutureEpoch { .. })
+                if header.content == ContentType::Application
+                    && envelope.data.len() <= early::MOST_BYTES =>
+            {
+                batch.early.push(envelope.clone());
+                return Ok(Step::Next);
+            }
             Err(cause) => {
                 tracing::debug!(
                     group = %self.row.id, sequence = envelope.sequence, %cause,
@@ -337,6 +349,19 @@ impl Loaded {
                 Ok(Step::Next)
             }
         }
+    }
+
+    /// A message that came before its epoch, now that this has begun.
+    pub(super) async fn read_early(
+        &mut self,
+        core: &Arc<Core>,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+        header: &GroupMessageHeader,
+    ) -> Result<(), Error> {
+        self.foreign(core, batch, envelope, header, Source::Query)
+            .await?;
+        Ok(())
     }
 
     /// Judges somebody else's commit and merges it, or not.
@@ -518,7 +543,7 @@ impl Loaded {
 }
 
 /// The frame of a message that is encrypted and belongs to this group.
-fn private_header(id: &GroupId, data: &Bytes) -> Option<GroupMessageHeader> {
+pub(super) fn private_header(id: &GroupId, data: &Bytes) -> Option<GroupMessageHeader> {
     const PRIVATE_MESSAGE: [u8; 4] = [0, 1, 0, 2];
     let header = GroupMessageHeader::parse(data).ok()?;
     let ours = header.group_id == id.as_bytes() && data.starts_with(&PRIVATE_MESSAGE);

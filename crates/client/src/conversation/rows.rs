@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use zeroize::Zeroizing;
 
 use super::intent::{Intent, IntentState, Wish};
-use crate::network::{Welcome, WelcomeContent, WelcomeEnvelope};
+use crate::network::{GroupEnvelope, Welcome, WelcomeContent, WelcomeEnvelope};
 
 /// How this inbox stands to a conversation.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -234,6 +234,10 @@ pub(crate) struct Batch {
     pub(crate) leaving: Vec<InboxId>,
     pub(crate) left: Vec<InboxId>,
     pub(crate) commits: Vec<CommitLogRow>,
+    /// Messages that came before the commit that leads to their epoch.
+    pub(crate) early: Vec<GroupEnvelope>,
+    /// Those of them that were read, by originator and sequence.
+    pub(crate) read_early: Vec<(u32, u64)>,
     /// A consent to set if none is recorded, or in any case.
     pub(crate) consent: Option<(ConsentState, Overwrite)>,
     pub(crate) now_ns: u64,
@@ -266,6 +270,8 @@ impl Batch {
             && self.leaving.is_empty()
             && self.left.is_empty()
             && self.commits.is_empty()
+            && self.early.is_empty()
+            && self.read_early.is_empty()
             && self.consent.is_none()
     }
 
@@ -348,6 +354,7 @@ impl Batch {
                 commit.cause,
             ])?;
         }
+        self.write_early(db, group)?;
         if let Some(row) = &self.row {
             write_conversation(db, row)?;
         }
@@ -726,6 +733,7 @@ pub(crate) fn delete_conversation(db: &Connection, id: &GroupId) -> rusqlite::Re
         "DELETE FROM consent WHERE entity_type = 1 AND entity = ?1",
         "DELETE FROM pending_removal WHERE group_id = ?1",
         "DELETE FROM commit_log WHERE group_id = ?1",
+        "DELETE FROM early_message WHERE group_id = ?1",
     ] {
         db.execute(sql, [id])?;
     }

@@ -12,7 +12,10 @@ const MIGRATIONS: &[&[&str]] = &[
         include_str!("schema_v1/conversations.sql"),
         include_str!("schema_v1/own_devices.sql"),
     ],
-    &[include_str!("schema_v2/pending_welcome.sql")],
+    &[
+        include_str!("schema_v2/pending_welcome.sql"),
+        include_str!("schema_v2/early_message.sql"),
+    ],
 ];
 
 /// Brings the file to the newest form, or refuses one that is newer than this program.

@@ -7,7 +7,7 @@ use folkmoot_conversation::content::Content;
 use folkmoot_wire::MessageId;
 
 use crate::{
-    people::{World, assert_same_epoch, both_generations, group, soon, synced, texts},
+    people::{Generation, World, assert_same_epoch, both_generations, group, soon, synced, texts},
     relay::{Fault, Relay},
 };
 
@@ -125,6 +125,25 @@ async fn welcomes_of_one_who_was_removed_are_sent(world: World) {
     let carols = synced(&carol, picnic.id()).await;
     assert_eq!(texts(&carols).await, ["welcome"]);
     assert_same_epoch(&[&picnic, &carols]).await;
+}
+
+/// Only where a network has several nodes may it show a message before the commit that it follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_comes_before_its_commit_is_read_after_it() {
+    let world = World::new(Generation::D14n).await;
+    let relay = Relay::to(world.network());
+    let alice = world.client(1).await;
+    let bob = world.client_over(2, relay.clone()).await;
+    let mut picnic = group(&alice, &[&bob]).await;
+    relay.set(Fault::NoCommits);
+    picnic.set_name("Picnic").await.unwrap();
+    picnic.send_text("early").await.unwrap();
+    let bobs = synced(&bob, picnic.id()).await;
+    assert!(texts(&bobs).await.is_empty());
+    relay.set(Fault::Nothing);
+    let bobs = synced(&bob, picnic.id()).await;
+    assert_eq!(texts(&bobs).await, ["early"]);
+    assert_eq!(bobs.name(), "Picnic");
 }
 
 async fn delivery(client: &Client, message: &MessageId) -> DeliveryStatus {

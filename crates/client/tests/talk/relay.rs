@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Cut,
     /// Group messages arrive, and whoever sends them does not hear of it.
     AnswersLost,
+    /// Commits of groups are not shown yet.
+    NoCommits,
     /// Welcomes do not arrive.
     NoWelcomes,
     /// The identity log of this inbox cannot be fetched.
@@ -168,7 +170,11 @@ impl Network for Relay {
         limit: usize,
     ) -> Result<Page<GroupEnvelope>, NetworkError> {
         self.check()?;
-        self.node.group_messages(group, after, limit).await
+        let mut page = self.node.group_messages(group, after, limit).await?;
+        if *self.fault.lock() == Fault::NoCommits {
+            page.envelopes.retain(|one| !one.is_commit);
+        }
+        Ok(page)
     }
 
     async fn newest_group_messages(
