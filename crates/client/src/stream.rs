@@ -105,6 +105,23 @@ impl MessageStream {
         }
     }
 
+    /// The next message, if it is known already. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// What the database says. The stream can be used on.
+    pub async fn try_next(&mut self) -> Result<Option<Message>, Error> {
+        loop {
+            if let Some(message) = self.waiting.pop_front() {
+                self.position = message.position.unwrap_or(self.position);
+                return Ok(Some(message));
+            }
+            if self.read().await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
     /// The place of the last message that [`MessageStream::next`] gave out, to begin another
     /// stream after it.
     #[must_use]

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bench;
+mod bot;
 pub mod cli;
 pub mod config;
 mod data_dir;

@@ -18,14 +18,14 @@ mod init;
 mod output;
 pub(crate) mod people;
 mod preferences;
-mod run;
+pub(crate) mod run;
 mod search;
-mod settings;
-mod shapes;
-mod value;
+pub(crate) mod settings;
+pub(crate) mod shapes;
+pub(crate) mod value;
 mod variables;
 mod which;
-mod who;
+pub(crate) mod who;
 
 use std::io::{self, Write};
 
@@ -42,7 +42,9 @@ use self::{
     preferences::PreferencesCommand,
     run::{As, On},
 };
+use crate::bot::BotCommand;
 
+pub(crate) use conversation::mime_type;
 pub(crate) use health::examine;
 
 /// Everything that the official `xmtp` program does, with the same names, flags and JSON
@@ -129,6 +131,7 @@ pub(crate) enum ClientSide {
     /// Show who we are
     #[command(name = "whoami")]
     WhoAmI(As<people::WhoAmI>),
+    Bot(BotCommand),
     Contacts(ContactsCommand),
     Group(GroupCommand),
     Completions(CompletionsCommand),
@@ -151,6 +154,7 @@ impl ClientSide {
             Self::Send(command) => command.run(out).await,
             Self::Tail(command) => command.run(out).await,
             Self::WhoAmI(command) => command.run(out).await,
+            Self::Bot(command) => command.run(out).await,
             Self::Contacts(command) => command.run(out),
             Self::Group(command) => command.run(out).await,
             Self::Completions(command) => command.run(out),

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod bot;
 mod cli;
 mod dev;
 mod examples;

@@ -465,7 +465,7 @@ fn base64(text: &str) -> Result<Bytes, String> {
 }
 
 /// What is in a file, by the ending of its name.
-fn mime_type(path: &Path) -> &'static str {
+pub(crate) fn mime_type(path: &Path) -> &'static str {
     let ending = path.extension().and_then(|ending| ending.to_str());
     match ending.unwrap_or_default().to_ascii_lowercase().as_str() {
         "avif" => "image/avif",

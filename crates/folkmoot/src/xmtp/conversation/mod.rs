@@ -11,6 +11,8 @@ mod send;
 
 use super::run::{As, commands};
 
+pub(crate) use files::mime_type;
+
 commands! {
     /// The commands about one conversation.
     pub(crate) enum ConversationCommand {

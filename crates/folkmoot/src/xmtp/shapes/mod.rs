@@ -8,6 +8,7 @@ mod rules;
 
 use time::{OffsetDateTime, macros::format_description};
 
+pub(crate) use content::content;
 pub(crate) use members::{MemberShape, consent, consent_name, members, role};
 pub(crate) use messages::{Shape, kind, message, peer, plain_words, streamed_conversation, words};
 pub(crate) use people::inbox_state;

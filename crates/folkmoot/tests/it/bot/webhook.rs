@@ -1,0 +1,217 @@
+//! Bots that are web servers.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::support::{SOON, World};
+
+const BOT: u8 = 1;
+
+/// A web server that answers as it is told, and shows what it was asked.
+struct Server {
+    url: String,
+    requests: mpsc::UnboundedReceiver<(HeaderMap, Bytes)>,
+    answers: Arc<Mutex<VecDeque<(StatusCode, Value)>>>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    requests: mpsc::UnboundedSender<(HeaderMap, Bytes)>,
+    answers: Arc<Mutex<VecDeque<(StatusCode, Value)>>>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let (sender, requests) = mpsc::unbounded_channel();
+        let answers = Arc::default();
+        let shared = Shared {
+            requests: sender,
+            answers: Arc::clone(&answers),
+        };
+        let router = Router::new()
+            .route("/hook", post(hook))
+            .route("/elsewhere", post(async || StatusCode::OK))
+            .with_state(shared);
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            url,
+            requests,
+            answers,
+        }
+    }
+
+    /// Answers the next requests so; all others with nothing.
+    fn answer(&self, answers: impl IntoIterator<Item = (StatusCode, Value)>) {
+        self.answers.lock().unwrap().extend(answers);
+    }
+
+    async fn request(&mut self) -> (HeaderMap, Bytes) {
+        let next = tokio::time::timeout(SOON, self.requests.recv());
+        next.await.expect("nothing is posted").unwrap()
+    }
+
+    /// The events of the next request.
+    async fn events(&mut self) -> Vec<Value> {
+        let (_, body) = self.request().await;
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        body["events"].as_array().unwrap().clone()
+    }
+
+    /// The next event of this type; those of others are passed over.
+    async fn next_of(&mut self, kind: &str) -> Value {
+        loop {
+            let found = self.events().await.into_iter();
+            if let Some(event) = found.filter(|event| event["type"] == kind).next_back() {
+                return event;
+            }
+        }
+    }
+}
+
+async fn hook(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let answer = shared.answers.lock().unwrap().pop_front();
+    shared.requests.send((headers, body)).unwrap();
+    match answer {
+        None => StatusCode::NO_CONTENT.into_response(),
+        Some((status, answer)) if status.is_redirection() => (
+            status,
+            [(header::LOCATION, answer.as_str().unwrap().to_owned())],
+        )
+            .into_response(),
+        Some((status, answer)) => (status, axum::Json(answer)).into_response(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_posted_and_answers_are_done() {
+    let world = World::new().await;
+    let mut server = Server::start().await;
+    let mut running = world.run(BOT, &["--webhook", &server.url]);
+    assert_eq!(server.events().await[0]["type"], "ready");
+    assert_eq!(server.events().await[0]["type"], "caught_up");
+    let mut ann = world.person(2).await;
+    let dm = ann.dm(BOT).await;
+    let joined = server.next_of("member_joined").await;
+    assert_eq!(joined["isSelf"], true);
+
+    let send =
+        json!({"type": "send", "id": "a", "conversationId": dm.id().to_string(), "text": "hi"});
+    let read =
+        json!({"type": "attach", "conversationId": dm.id().to_string(), "file": "/etc/passwd"});
+    server.answer([(
+        StatusCode::OK,
+        json!({"commands": [send, read, {"type": "dance"}]}),
+    )]);
+    dm.send_text("hello").await.unwrap();
+    assert_eq!(server.next_of("message").await["text"], "hello");
+    assert_eq!(ann.hears_text().await, "hi");
+    let outcomes = server.events().await;
+    assert_eq!(outcomes[0]["type"], "sent");
+    assert_eq!(outcomes[0]["id"], "a");
+    assert_eq!(outcomes[1]["code"], "refused", "no file of this machine");
+    assert_eq!(
+        (&outcomes[2]["code"], &outcomes[2]["line"]),
+        (&json!("bad_line"), &json!(3))
+    );
+
+    assert_eq!(running.end().await, Some(0), "{}", running.notes());
+    assert_eq!(server.events().await, [json!({"type": "stop"})]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_taken_is_posted_again() {
+    let world = World::new().await;
+    let mut server = Server::start().await;
+    let mut running = world.run(BOT, &["--webhook", &server.url]);
+    server.next_of("caught_up").await;
+    let ann = world.person(2).await;
+    let dm = ann.dm(BOT).await;
+    server.next_of("member_joined").await;
+    let elsewhere = json!(server.url.replace("/hook", "/elsewhere"));
+    server.answer([
+        (StatusCode::SERVICE_UNAVAILABLE, json!({})),
+        (StatusCode::TEMPORARY_REDIRECT, elsewhere),
+    ]);
+    dm.send_text("one").await.unwrap();
+    let first = server.events().await;
+    assert_eq!(server.events().await, first);
+    assert_eq!(server.events().await, first, "a redirect is not followed");
+    let notes = running.notes_with("307 Temporary Redirect").await;
+    assert!(notes.contains("the webhook answers 503 Service Unavailable; trying again in 0.5 s"));
+
+    // What nobody took before the end is posted by the next run.
+    server.answer([(StatusCode::SERVICE_UNAVAILABLE, json!({}))]);
+    dm.send_text("two").await.unwrap();
+    let two = server.events().await;
+    assert_eq!(running.end().await, Some(0));
+    let mut running = world.run(BOT, &["--webhook", &server.url]);
+    let again = server.next_of("message").await;
+    assert_eq!(again, two[0]);
+    assert_eq!(running.end().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_signed() {
+    let world = World::new().await;
+    let mut server = Server::start().await;
+    std::fs::write(world.path("secret"), "0123456789abcdef\n").unwrap();
+    let arguments = ["--webhook", &server.url, "--webhook-secret-file", "secret"];
+    let _running = world.run(BOT, &arguments);
+    let (headers, body) = server.request().await;
+    assert_eq!(headers["content-type"], "application/json");
+    let time = headers["x-folkmoot-timestamp"].to_str().unwrap();
+    let signature = headers["x-folkmoot-signature"].to_str().unwrap();
+    let mut signed = time.as_bytes().to_vec();
+    signed.push(b'.');
+    signed.extend(&body);
+    use hmac::{Hmac, Mac as _};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"0123456789abcdef").unwrap();
+    mac.update(&signed);
+    let wanted = hex::encode(mac.finalize().into_bytes());
+    assert_eq!(signature, format!("sha256={wanted}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_wait_are_posted_together_if_that_is_wanted() {
+    let world = World::new().await;
+    let mut server = Server::start().await;
+    let url = server.url.clone();
+    let arguments = ["--webhook", &url, "--webhook-batch", "10"];
+    let mut running = world.run(BOT, &arguments);
+    server.next_of("caught_up").await;
+    let ann = world.person(2).await;
+    let dm = ann.dm(BOT).await;
+    server.next_of("member_joined").await;
+    assert_eq!(running.end().await, Some(0));
+    for number in 0..3 {
+        dm.send_text(number.to_string()).await.unwrap();
+    }
+    let mut running = world.run(BOT, &arguments);
+    let mut heard = Vec::new();
+    let mut requests = 0;
+    while heard.len() < 3 {
+        let events = server.events().await;
+        let texts = events.iter().filter(|event| event["type"] == "message");
+        let texts: Vec<_> = texts.map(|event| event["text"].clone()).collect();
+        requests += usize::from(!texts.is_empty());
+        heard.extend(texts);
+    }
+    assert_eq!(heard, ["0", "1", "2"]);
+    assert!(requests < 3, "{requests}");
+    assert_eq!(running.end().await, Some(0));
+}
