@@ -58,6 +58,8 @@ pub(super) enum End {
 const OUTCOMES: usize = 4096;
 /// How long a program has to end after it was told to by a signal.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long commands are still done that a program wrote before it failed, at least.
+const LAST_COMMANDS: Duration = Duration::from_secs(10);
 /// The longest line of standard error that is printed whole, in bytes.
 const LONGEST_NOTE: usize = 64 << 10;
 /// Secrets of ours that are none of the bot's business.
@@ -88,8 +90,12 @@ pub(super) async fn run(bot: &Arc<Bot>, program: &Program) -> anyhow::Result<End
     };
     // What it said last is still done, unless something else keeps its output open.
     let mut reading = reading;
+    let patience = match bot.stop.is_cancelled() {
+        true => bot.grace,
+        false => bot.grace.max(LAST_COMMANDS),
+    };
     tokio::select! {
-        _ = timeout(bot.grace, &mut reading) => {}
+        _ = timeout(patience, &mut reading) => {}
         () = bot.now.cancelled() => {}
     }
     reading.abort();

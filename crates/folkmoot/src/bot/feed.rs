@@ -9,7 +9,7 @@ use std::{
 };
 
 use folkmoot_client::{
-    Client, Error, LiveState, Lookup, Message, MessageStream, StreamOptions,
+    Client, ConversationError, Error, LiveState, Lookup, Message, MessageStream, StreamOptions,
     network::ConnectionState,
 };
 use folkmoot_conversation::{
@@ -159,7 +159,12 @@ impl Feed {
             Content::Reaction(reaction) => vec![reacted(message, reaction)],
             _ => vec![said(message)],
         };
-        let common = self.circumstances(message).await?;
+        let common = match self.circumstances(message).await {
+            Ok(common) => common,
+            // It was deleted meanwhile.
+            Err(Error::Conversation(ConversationError::NotFound(_))) => return Ok(Vec::new()),
+            Err(cause) => return Err(cause),
+        };
         let several = bodies.len() > 1;
         let numbered = bodies.into_iter().enumerate().map(|(index, body)| {
             let id = match several {

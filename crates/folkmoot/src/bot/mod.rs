@@ -42,7 +42,7 @@ A bot in four commands, on a network of your own:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Run),
+    Run(Box<run::Run>),
     New(new::New),
 }
 

@@ -135,6 +135,8 @@ Exit codes: 0 asked to end, or the program ended with 0; 1 failed, 2 wrong usage
 /// Pauses before a bot that failed is started again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long the client may take to close, as when the network is away.
+const LONGEST_CLOSE: Duration = Duration::from_secs(10);
 /// A bot that ran for so long is well: pauses begin again with the first.
 const HEALTHY: Duration = Duration::from_secs(60);
 /// So often a bot may end over the same event before that is passed over.
@@ -271,7 +273,8 @@ impl Run {
         let done = self.keep_running(hook, &settings, client.clone(), stop, now);
         let done = done.await;
         listening.abort();
-        client.close().await;
+        // What could not be looked after in this time is at the next start.
+        drop(tokio::time::timeout(LONGEST_CLOSE, client.close()).await);
         done
     }
 

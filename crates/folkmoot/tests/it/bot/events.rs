@@ -160,14 +160,7 @@ async fn those_who_were_denied_are_never_listened_to() {
     assert_eq!(bot.next_of("message").await["text"], "one");
     assert_eq!(bot.running.end().await, Some(0));
     // Between two runs somebody looks into the bot's database.
-    let wallet = folkmoot_identity::WalletSecret::from_bytes(&[BOT; 32]).unwrap();
-    let key = folkmoot_client::db::DatabaseKey::Raw([9; 32]);
-    let client = folkmoot_client::Client::builder()
-        .node(world.node.url.clone())
-        .database(world.path("bot-1.db"), key)
-        .create(&wallet)
-        .await
-        .unwrap();
+    let client = world.open(BOT).await;
     let denied = (
         ConsentEntity::Inbox(ann.client.inbox_id()),
         ConsentState::Denied,

@@ -39,14 +39,7 @@ async fn a_new_bot_does_not_answer_what_was_said_before_it_came() {
     let world = World::new().await;
     let ann = world.person(2).await;
     {
-        let wallet = folkmoot_identity::WalletSecret::from_bytes(&[BOT; 32]).unwrap();
-        let key = folkmoot_client::db::DatabaseKey::Raw([9; 32]);
-        let client = folkmoot_client::Client::builder()
-            .node(world.node.url.clone())
-            .database(world.path("bot-1.db"), key)
-            .create(&wallet)
-            .await
-            .unwrap();
+        let client = world.open(BOT).await;
         ann.dm(BOT).await.send_text("to the person").await.unwrap();
         client.conversations().sync_all(&[]).await.unwrap();
         client.close().await;
@@ -138,14 +131,9 @@ async fn a_slow_bot_is_waited_for() {
     assert_eq!(first["text"], "0");
     // The answer to a command comes after all events that were let through before.
     let marker = json!({"type": "read", "conversationId": dm.id().to_string()});
-    let told = loop {
-        let event = bot.done(marker.clone()).await;
-        assert_eq!(event["type"], "sent");
-        let rest = bot.rest();
-        assert!(heard(&rest).is_empty(), "the window is full: {rest:?}");
-        break event;
-    };
-    assert_eq!(told["command"], "read");
+    bot.command(marker);
+    let told = bot.next().await;
+    assert_eq!(told["command"], "read", "the window is full: {told}");
     bot.command(json!({"ack": joined["id"]}));
     assert_eq!(bot.next_of("message").await["text"], "1");
     bot.command(json!({"ack": first["id"]}));

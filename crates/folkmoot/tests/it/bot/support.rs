@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use folkmoot_client::{Client, Conversation, Message, MessageQuery, MessageStream, StreamOptions};
+use folkmoot_client::{
+    Client, Conversation, Message, MessageQuery, MessageStream, StreamOptions, db::DatabaseKey,
+};
 use folkmoot_conversation::content::Content;
 use folkmoot_identity::WalletSecret;
 use folkmoot_testkit::TestNode;
@@ -56,6 +58,16 @@ impl World {
             heard: stream.unwrap(),
             client,
         }
+    }
+
+    /// The bot with this number in this process, while the program does not run.
+    pub(super) async fn open(&self, number: u8) -> Client {
+        let wallet = WalletSecret::from_bytes(&[number; 32]).unwrap();
+        let client = Client::builder().node(self.node.url.clone()).database(
+            self.path(&format!("bot-{number}.db")),
+            DatabaseKey::Raw([9; 32]),
+        );
+        client.create(&wallet).await.unwrap()
     }
 
     /// A script in the folder.
