@@ -262,6 +262,8 @@ fn interop(options: &Options) -> anyhow::Result<Outcome> {
     if results.exists() {
         fs::remove_file(&results).context("remove the results of the last run")?;
     }
+    let mut bot = Command::new(&node);
+    bot.arg("interop/bot.mjs").arg("--program").arg(&program);
     let mut suite = Command::new(node);
     suite
         .arg("interop/run.mjs")
@@ -274,6 +276,9 @@ fn interop(options: &Options) -> anyhow::Result<Outcome> {
     }
     suite.args(options.pass_on.iter().flatten());
     call(&mut suite)?;
+    if options.pass_on.iter().all(Vec::is_empty) {
+        call(&mut bot)?;
+    }
     let results = fs::read_to_string(&results).context("read the results")?;
     let results: Value = serde_json::from_str(&results).context("read the results")?;
     let missing: Vec<String> = results["missing"]
