@@ -286,15 +286,13 @@ impl Devices {
         };
         let new = NewConversation::sync(me, rand::random());
         let id = core.create(&new, Some(everybody)).await?;
-        let seen = id.clone();
-        core.db.write(move |db| store::mark_seen(db, &seen)).await?;
         core.run(&id, |state, core| Box::pin(state.sync(core)))
             .await?;
         Ok(Some(id))
     }
 
-    /// A sync group that we were added to: an installation has come. The conversations are told of
-    /// it, and push keys that it may not have seen end.
+    /// A sync group that is new here, whoever made it: an installation has come. The conversations
+    /// are told of it, and push keys that it may not have seen end.
     async fn welcome_installation(&self, group: &GroupId) -> Result<(), Error> {
         let core = &self.0.core;
         let now_ns = core.now_ns();

@@ -65,17 +65,24 @@ async fn all_devices_of_a_person_have_one_key_for_push() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_device_is_in_the_conversations_without_anybody_speaking() {
-    let home = Home::new().await;
-    let bob = home.client(2).await;
-    let phone = home.device(1).await;
-    let picnic = group(&phone, &[&bob], "picnic").await;
-    let laptop = home.device(1).await;
-    meet(&laptop, &phone).await;
-    laptop.conversations().sync().await.unwrap();
-    let there = laptop.conversations().get(picnic.id()).await.unwrap();
-    there.send_text("from the laptop").await.unwrap();
-    picnic.sync().await.unwrap();
-    assert_eq!(texts(&picnic).await, ["from the laptop"]);
+    // Whoever of the two looks first makes the group in which they meet.
+    for laptop_first in [true, false] {
+        let home = Home::new().await;
+        let bob = home.client(2).await;
+        let phone = home.device(1).await;
+        let picnic = group(&phone, &[&bob], "picnic").await;
+        let laptop = home.device(1).await;
+        if laptop_first {
+            meet(&laptop, &phone).await;
+        } else {
+            meet(&phone, &laptop).await;
+        }
+        laptop.conversations().sync().await.unwrap();
+        let there = laptop.conversations().get(picnic.id()).await.unwrap();
+        there.send_text("from the laptop").await.unwrap();
+        picnic.sync().await.unwrap();
+        assert_eq!(texts(&picnic).await, ["from the laptop"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
