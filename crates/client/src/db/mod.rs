@@ -8,6 +8,7 @@
 mod copy;
 mod error;
 mod key;
+mod keyring;
 mod lock;
 mod open;
 mod schema;
@@ -24,6 +25,7 @@ pub use copy::Contents;
 pub use error::DbError;
 pub use key::DatabaseKey;
 use key::FileKey;
+pub use keyring::{Keyring, KeyringError};
 pub use rusqlite;
 pub use threads::Transaction;
 use threads::{Readers, Writer};
