@@ -1020,6 +1020,16 @@ impl Conversation {
         self.core.compare(&row).await
     }
 
+    /// The authenticators of the epochs to which commits led others, by the commits' sequence ids:
+    /// what super admins, or the other person of a DM, shared under the group's key.
+    ///
+    /// # Errors
+    ///
+    /// What the network says; d14n has no commit logs.
+    pub async fn commit_log_of_others(&self) -> Result<BTreeMap<u64, Vec<u8>>, Error> {
+        self.core.seen_by_others(&self.row.id).await
+    }
+
     /// How far the log of the group was read: the last sequence id of each originator.
     ///
     /// # Errors

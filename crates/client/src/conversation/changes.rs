@@ -4,7 +4,7 @@
 //! the database, in its order, each as fast as it likes. So a slow reader loses nothing and holds
 //! nobody up.
 
-use folkmoot_conversation::ConsentRecord;
+use folkmoot_conversation::{ConsentRecord, PushRootKey};
 use folkmoot_wire::{GroupId, MessageId};
 use tokio::sync::{broadcast, watch};
 
@@ -23,6 +23,9 @@ pub enum Change {
     MessagesDeleted(Vec<MessageId>),
     /// What the person, or another of their installations, consents to.
     Consent(ConsentRecord),
+    /// The person's key for push was replaced, here or by another of their installations: what was
+    /// handed to push servers has to be handed over again.
+    PushKeys(PushRootKey),
     /// Something arrived from our own installations.
     Preferences,
 }

@@ -5,6 +5,7 @@
 //! whether this installation has parted from the group.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -107,6 +108,25 @@ impl Core {
             self.note_fork(row, state).await?;
         }
         Ok(state)
+    }
+
+    /// The authenticators to which commits led others, by the commits' sequence ids.
+    pub(crate) async fn seen_by_others(
+        &self,
+        id: &GroupId,
+    ) -> Result<BTreeMap<u64, Vec<u8>>, Error> {
+        let theirs = self.entries(id).await?;
+        let Some(key) = consensus_key(&theirs) else {
+            return Ok(BTreeMap::new());
+        };
+        let followed = followed(id, &key, &theirs).into_iter();
+        let pairs = followed.map(|seen| {
+            (
+                seen.commit_sequence_id,
+                seen.applied_epoch_authenticator.to_vec(),
+            )
+        });
+        Ok(pairs.collect())
     }
 
     /// All entries of others about a group, oldest first.

@@ -310,6 +310,7 @@ impl Devices {
             })
             .await;
         let update = self.0.push_keys.cycle(&core.db, now_ns).await?;
+        core.changes.tell(self.push_keys_changed());
         self.tell(vec![PreferenceUpdate::Hmac(update)]).await?;
         let seen = group.clone();
         core.db.write(move |db| store::mark_seen(db, &seen)).await?;
@@ -321,6 +322,7 @@ impl Devices {
         let core = &self.0.core;
         let replaced = async {
             let update = self.0.push_keys.cycle(&core.db, core.now_ns()).await?;
+            core.changes.tell(self.push_keys_changed());
             self.tell(vec![PreferenceUpdate::Hmac(update)]).await
         };
         if let Err(cause) = replaced.await {
@@ -357,7 +359,9 @@ impl Devices {
             match update {
                 PreferenceUpdate::Consent(record) => consents.push(record),
                 PreferenceUpdate::Hmac(update) => {
-                    self.0.push_keys.take(&core.db, update).await?;
+                    if self.0.push_keys.take(&core.db, update).await? {
+                        core.changes.tell(self.push_keys_changed());
+                    }
                 }
             }
         }
@@ -369,6 +373,10 @@ impl Devices {
             core.changes.tell(Change::Consent(consent));
         }
         Ok(())
+    }
+
+    fn push_keys_changed(&self) -> Change {
+        Change::PushKeys(self.0.push_keys.current().key)
     }
 
     /// Offers our history to an installation that asks for it.

@@ -1,9 +1,12 @@
-use folkmoot_client::Client;
+use folkmoot_client::{Change, Client};
 use folkmoot_wire::proto::xmtp::mls::api::v1::{
     QueryGroupMessagesRequest, group_message, mls_api_client::MlsApiClient,
 };
 
-use crate::home::{Home, group};
+use crate::{
+    home::{Home, SOON, group},
+    sync::meet,
+};
 
 async fn is_own(client: &Client, home: &Home, id: &folkmoot_wire::GroupId) -> Vec<(bool, bool)> {
     let topics = client.push_topics().await.unwrap();
@@ -55,4 +58,26 @@ async fn a_push_server_stays_silent_about_what_one_sent_oneself() {
         bob.welcome_topic()
             .contains(&bob.installation_key().to_string())
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_watches_hears_that_a_new_device_changed_the_keys() {
+    let home = Home::new().await;
+    let (phone, bob) = (home.device(1).await, home.client(2).await);
+    let picnic = group(&phone, &[&bob], "picnic").await;
+    let mut changes = phone.preferences().stream().await.unwrap();
+    let laptop = home.device(1).await;
+    meet(&laptop, &phone).await;
+    meet(&phone, &laptop).await;
+    let told = async {
+        loop {
+            if let Some(Change::PushKeys(key)) = changes.next().await {
+                return key;
+            }
+        }
+    };
+    let told = tokio::time::timeout(SOON, told).await.unwrap();
+    let keys = phone.hmac_keys().await.unwrap();
+    let (epoch, key) = &keys[picnic.id()][1];
+    assert_eq!(told.key(picnic.id(), *epoch), *key);
 }

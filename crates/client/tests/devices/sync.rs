@@ -6,7 +6,7 @@ use folkmoot_wire::InboxId;
 use crate::home::{Home, eventually, group, texts};
 
 /// Both look at the network until neither has anything new to tell.
-async fn meet(one: &Client, other: &Client) {
+pub(crate) async fn meet(one: &Client, other: &Client) {
     for _ in 0..3 {
         for device in [one, other] {
             let summary = device.sync_devices().await.unwrap();
