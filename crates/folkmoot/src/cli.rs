@@ -48,7 +48,7 @@ enum Command {
     /// Measure a server under load
     Bench(BenchCommand),
     #[command(flatten)]
-    Client(ClientSide),
+    Client(Box<ClientSide>),
 }
 
 impl Cli {
@@ -94,5 +94,65 @@ impl Cli {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_client_has_an_example_that_is_understood() {
+        let program = Cli::command();
+        let mut examples = Vec::new();
+        for name in ["xmtp", "send", "tail", "whoami", "contacts", "group"] {
+            let command = program.find_subcommand(name).unwrap();
+            collect(command, name, &mut examples);
+        }
+        for (path, example) in examples {
+            let example = example.unwrap_or_else(|| panic!("{path} has no example"));
+            let named = example.strip_prefix("folkmoot ").unwrap();
+            assert!(named.starts_with(&path), "{path}: {example}");
+            let understood = program.clone().try_get_matches_from(words(&example));
+            understood.unwrap_or_else(|error| panic!("{example}: {error}"));
+        }
+    }
+
+    /// The example of each command below `command` that is not only a topic.
+    fn collect(command: &clap::Command, path: &str, found: &mut Vec<(String, Option<String>)>) {
+        for sub in command.get_subcommands() {
+            if sub.get_name() != "help" {
+                collect(sub, &format!("{path} {}", sub.get_name()), found);
+            }
+        }
+        if command.get_subcommands().next().is_none() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let example = help.and_then(|help| Some(help.strip_prefix("Example: ")?.to_owned()));
+            found.push((path.to_owned(), example));
+        }
+    }
+
+    /// An example as a shell takes it apart, with something in place of what it leaves open.
+    fn words(example: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for character in example.chars() {
+            match character {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                other => words.last_mut().unwrap().push(other),
+            }
+        }
+        let filled = words.into_iter().map(|word| match &*word {
+            "INBOX_ID" | "INSTALLATION_ID" | "MESSAGE_ID" | "KEY" | "HEX" => "ab".repeat(32),
+            "BASE64" => "AA==".to_owned(),
+            _ => word,
+        });
+        filled.collect()
     }
 }

@@ -25,10 +25,13 @@ commands! {
     /// The commands about archives.
     pub(crate) enum ArchiveCommand {
         /// Write conversations and consent to a file
+        #[command(after_help = "Example: folkmoot xmtp archive create everything.archive")]
         Create(As<Create>),
         /// Take a file in
+        #[command(after_help = "Example: folkmoot xmtp archive import everything.archive --key KEY")]
         Import(As<Import>),
         /// Show what is in a file
+        #[command(after_help = "Example: folkmoot xmtp archive metadata everything.archive --key KEY")]
         Metadata(As<Metadata>),
     }
 }

@@ -16,14 +16,19 @@ commands! {
     /// The commands about our other installations.
     pub(crate) enum DeviceSyncCommand {
         /// Fetch what our other installations said, and tell them what is new here
+        #[command(after_help = "Example: folkmoot xmtp device-sync sync")]
         Sync(As<Sync>),
         /// Ask our other installations for their history
+        #[command(after_help = "Example: folkmoot xmtp device-sync request")]
         Request(As<Request>),
         /// Offer our history to our other installations
+        #[command(after_help = "Example: folkmoot xmtp device-sync offer")]
         Offer(As<Offer>),
         /// List the histories that were offered
+        #[command(after_help = "Example: folkmoot xmtp device-sync list")]
         List(As<List>),
         /// Take a history in that was offered
+        #[command(after_help = "Example: folkmoot xmtp device-sync accept")]
         Accept(As<Accept>),
     }
 }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, io::Write};
 
 use clap::{Args, Subcommand};
-use folkmoot_client::{CommitLogEntry, Conversation, MessageKind, MessageQuery};
+use folkmoot_client::{
+    CommitLogEntry, Conversation, Error, MessageKind, MessageQuery, network::NetworkError,
+};
 
 use super::{
     output::Output,
@@ -24,6 +26,7 @@ pub(crate) struct GroupCommand {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say what happened, epoch by epoch, and whether something is wrong
+    #[command(after_help = "Example: folkmoot group explain picnic --sync")]
     Explain(As<Explain>),
 }
 
@@ -58,6 +61,7 @@ impl AsClient for Explain {
         let mut names = Names::new(&me.client)?;
         let history = history(&conversation, &mut names).await?;
         let reading = self.reading(me, &conversation).await?;
+        let agreement = self.agreement(&conversation).await?;
         let members = conversation.members().await?;
         let mut people = Vec::new();
         for member in &members {
@@ -79,6 +83,7 @@ impl AsClient for Explain {
         if out.is_json() {
             let all = head
                 .with("reading", reading)
+                .with("agreement", agreement)
                 .with("members", people)
                 .with("history", history);
             out.result(all)?;
@@ -86,6 +91,7 @@ impl AsClient for Explain {
         }
         out.text(&head.for_people())?;
         out.text(&format!("\n{}", reading.for_people()))?;
+        out.text(&format!("\n{}", agreement.for_people()))?;
         out.text(&format!("\n{}", Value::List(people).for_people()))?;
         out.text(&format!("\n{}", Value::List(history).for_people()))?;
         Ok(())
@@ -118,6 +124,52 @@ impl Explain {
     }
 }
 
+impl Explain {
+    /// Up to where others saw what we saw, and where we parted, as far as they told.
+    async fn agreement(&self, conversation: &Conversation) -> anyhow::Result<Value> {
+        if self.offline {
+            return Ok(object! { "others" => "not asked" });
+        }
+        let theirs = match conversation.commit_log_of_others().await {
+            Ok(theirs) => theirs,
+            Err(Error::Network(NetworkError::Unsupported { .. })) => {
+                return Ok(object! { "others" => "this network keeps no commit logs" });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let ours = conversation.commit_log().await?;
+        Ok(compare(&ours, &theirs))
+    }
+}
+
+/// Lays our commit log beside that of others.
+fn compare(ours: &[CommitLogEntry], theirs: &BTreeMap<u64, Vec<u8>>) -> Value {
+    let both = ours
+        .iter()
+        .filter_map(|our| Some((our, theirs.get(&our.sequence)?)));
+    let (agreed, parted): (Vec<_>, Vec<_>) =
+        both.partition(|(our, their)| our.authenticator == **their);
+    let others = match (agreed.last(), parted.first()) {
+        (_, Some((our, _))) => format!("parted from us at epoch {}", our.epoch),
+        (Some((our, _)), None) => format!("were with us up to epoch {}", our.epoch),
+        (None, None) => "have not told what they saw".to_owned(),
+    };
+    let fork = parted.first().map(|(our, their)| {
+        object! {
+            "commit" => Value::exact(our.sequence),
+            "epoch" => Value::exact(our.epoch),
+            "ours" => short(&our.authenticator),
+            "theirs" => short(their),
+        }
+    });
+    object! { "others" => others, "fork" => fork }
+}
+
+/// Enough of an authenticator to tell it from others.
+fn short(authenticator: &[u8]) -> String {
+    hex::encode(authenticator.get(..8).unwrap_or(authenticator))
+}
+
 /// What became of each commit, oldest first.
 async fn history(conversation: &Conversation, names: &mut Names) -> anyhow::Result<Vec<Value>> {
     let query = MessageQuery {
@@ -148,7 +200,7 @@ async fn history(conversation: &Conversation, names: &mut Names) -> anyhow::Resu
             "who" => who,
             "what" => what,
             "outcome" => outcome(&entry),
-            "authenticator" => hex::encode(entry.authenticator.get(..8).unwrap_or_default()),
+            "authenticator" => short(&entry.authenticator),
         });
     }
     Ok(rows)
@@ -161,5 +213,44 @@ fn outcome(entry: &CommitLogEntry) -> String {
         3 => format!("cannot be opened: {}", entry.cause),
         4 => format!("against the rules: {}", entry.cause),
         other => format!("outcome {other}: {}", entry.cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u64, authenticator: u8) -> CommitLogEntry {
+        CommitLogEntry {
+            sequence,
+            result: 1,
+            epoch: sequence / 10,
+            authenticator: vec![authenticator; 32],
+            last_authenticator: Vec::new(),
+            sender: None,
+            cause: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_first_commit_that_led_elsewhere_is_the_fork() {
+        let ours = [entry(0, 1), entry(10, 2), entry(20, 3), entry(30, 4)];
+        let others = |theirs: &[(u64, u8)]| {
+            let pairs = theirs.iter().map(|(id, byte)| (*id, vec![*byte; 32]));
+            compare(&ours, &pairs.collect()).to_json()
+        };
+        assert_eq!(others(&[]), r#"{"others":"have not told what they saw"}"#);
+        assert_eq!(
+            others(&[(10, 2), (20, 3)]),
+            r#"{"others":"were with us up to epoch 2"}"#
+        );
+        let parted = others(&[(10, 2), (20, 9), (30, 9)]);
+        assert!(
+            parted.starts_with(r#"{"others":"parted from us at epoch 2","fork":{"commit":20,"#)
+        );
+        assert!(
+            parted.contains(r#""theirs":"0909090909090909""#),
+            "{parted}"
+        );
     }
 }

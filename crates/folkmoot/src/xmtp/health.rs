@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
 use folkmoot_client::{
-    Client, ConversationState, ListOptions, Lookup, UsableKeyPackage, db::DbError,
+    Client, ConversationState, ListOptions, Lookup, Signer as _, UsableKeyPackage, db::DbError,
 };
 
 use super::{
@@ -55,7 +55,7 @@ fn keys(settings: &ClientSettings) -> Finding {
         None => "variables of the surroundings".to_owned(),
     };
     match (&settings.wallet, &settings.database_key) {
-        (Some(wallet), Some(_)) => Finding::ok(CHECK, format!("{place}: {}", wallet.address())),
+        (Some(wallet), Some(_)) => Finding::ok(CHECK, format!("{place}: {}", wallet.identifier())),
         (None, Some(_)) => Finding::bad(
             CHECK,
             State::Warning,

@@ -9,9 +9,13 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use folkmoot_client::db::Keyring;
 use folkmoot_identity::WalletSecret;
 
-use super::{settings::Environment, variables};
+use super::{
+    settings::{self, Environment},
+    variables,
+};
 use crate::failure::{Exit, Failure};
 
 /// The flags of the command.
@@ -29,6 +33,9 @@ pub(crate) struct Init {
     /// The network that the file names, by the URL of a node
     #[arg(long, value_name = "URL", conflicts_with = "env")]
     node: Option<String>,
+    /// Keep the database's key in the system's keyring, under this name
+    #[arg(long, value_name = "NAME")]
+    keyring: Option<String>,
     /// Replace the file if there is one
     #[arg(short, long)]
     force: bool,
@@ -45,10 +52,17 @@ impl Init {
             Some(url) => format!("XMTP_NODE_URL={url}"),
             None => format!("XMTP_ENV={}", self.env),
         };
+        let database_key = match &self.keyring {
+            None => hex::encode(rand::random::<[u8; 32]>()),
+            Some(name) => {
+                let kept = Keyring::new(name.as_str()).and_then(|keyring| keyring.key_or_new());
+                kept.map_err(|error| settings::keyring_failure(&error))?;
+                format!("keyring:{name}")
+            }
+        };
         let text = format!(
-            "XMTP_WALLET_KEY=0x{}\nXMTP_DB_ENCRYPTION_KEY={}\n{network}\n",
+            "XMTP_WALLET_KEY=0x{}\nXMTP_DB_ENCRYPTION_KEY={database_key}\n{network}\n",
             hex::encode(new_wallet().to_bytes()),
-            hex::encode(rand::random::<[u8; 32]>()),
         );
         if self.stdout {
             write!(out, "{text}")?;
@@ -143,6 +157,7 @@ mod tests {
             output: Some(path.clone()),
             env: Environment::Dev,
             node: None,
+            keyring: None,
             force,
         };
         init(false).run(&mut Vec::new()).unwrap();

@@ -24,6 +24,7 @@ pub(crate) mod settings;
 pub(crate) mod shapes;
 pub(crate) mod value;
 mod variables;
+mod wallet;
 mod which;
 pub(crate) mod who;
 
@@ -50,7 +51,8 @@ pub(crate) use health::examine;
 /// Everything that the official `xmtp` program does, with the same names, flags and JSON
 ///
 /// Settings come from flags, then variables, then one file: --env-file, else ./.env, else
-/// ~/.xmtp/.env. `folkmoot xmtp init` makes that file.
+/// ~/.xmtp/.env. `folkmoot xmtp init` makes that file. XMTP_HOME stands in for ~/.xmtp, so that one
+/// user can be several people.
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct XmtpCommand {
@@ -64,16 +66,30 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 network, 4 not found, 5 refused."
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make keys and write them to a file that only you read
+    #[command(after_help = "Example: folkmoot xmtp init --env dev")]
     Init(init::Init),
     /// Show which accounts can be written to
+    #[command(
+        after_help = "Example: folkmoot xmtp can-message 0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    )]
     CanMessage(On<ask::CanMessage>),
     /// Show whether an address belongs to an inbox
+    #[command(
+        after_help = "Example: folkmoot xmtp address-authorized INBOX_ID 0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    )]
     AddressAuthorized(On<ask::AddressAuthorized>),
     /// Show whether an installation belongs to an inbox
+    #[command(
+        after_help = "Example: folkmoot xmtp installation-authorized INBOX_ID INSTALLATION_ID"
+    )]
     InstallationAuthorized(On<ask::InstallationAuthorized>),
     /// Show who belongs to inboxes
+    #[command(after_help = "Example: folkmoot xmtp inbox-states INBOX_ID --json")]
     InboxStates(On<ask::InboxStates>),
     /// Take the rights of installations away, without a database
+    #[command(
+        after_help = "Example: folkmoot xmtp revoke-installations INBOX_ID -i INSTALLATION_ID --force"
+    )]
     RevokeInstallations(On<ask::RevokeInstallations>),
     /// Ourselves: identity and installations
     #[command(subcommand)]
@@ -94,8 +110,10 @@ enum Command {
     #[command(subcommand)]
     DeviceSync(DeviceSyncCommand),
     /// Find messages by their words
+    #[command(after_help = "Example: folkmoot xmtp search lake picnic")]
     Search(As<search::Search>),
     /// Print what makes a shell complete commands
+    #[command(after_help = "Example: folkmoot xmtp autocomplete bash")]
     Autocomplete(CompletionsCommand),
 }
 
@@ -125,10 +143,13 @@ impl XmtpCommand {
 pub(crate) enum ClientSide {
     Xmtp(XmtpCommand),
     /// Say something to somebody
+    #[command(after_help = "Example: folkmoot send bob See you at noon")]
     Send(As<people::Send>),
     /// Print what is said, as it is said
+    #[command(after_help = "Example: folkmoot tail picnic -n 20")]
     Tail(As<people::Tail>),
     /// Show who we are
+    #[command(after_help = "Example: folkmoot whoami --json")]
     #[command(name = "whoami")]
     WhoAmI(As<people::WhoAmI>),
     Bot(BotCommand),

@@ -61,9 +61,12 @@ impl<'a> Output<'a> {
 
     fn chosen(&self, value: Value) -> Value {
         if self.form.fields.is_empty() {
-            value
-        } else {
-            value.only(&self.form.fields)
+            return value;
+        }
+        let chosen = value.only(&self.form.fields);
+        match self.form.fields.len() {
+            1 if !self.form.json => chosen.bare(),
+            _ => chosen,
         }
     }
 }

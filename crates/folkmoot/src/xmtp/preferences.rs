@@ -21,16 +21,22 @@ commands! {
     /// The commands about preferences.
     pub(crate) enum PreferencesCommand {
         /// Show what we think of somebody or of a conversation
+        #[command(after_help = "Example: folkmoot xmtp preferences get-consent --entity-type inbox_id --entity INBOX_ID")]
         GetConsent(As<GetConsent>),
         /// Say what we think of somebody or of a conversation
+        #[command(after_help = "Example: folkmoot xmtp preferences set-consent --entity-type inbox_id --entity INBOX_ID --state denied")]
         SetConsent(As<SetConsent>),
         /// Show who belongs to our inbox
+        #[command(after_help = "Example: folkmoot xmtp preferences inbox-state --sync")]
         InboxState(As<InboxState>),
         /// Show who belongs to inboxes
+        #[command(after_help = "Example: folkmoot xmtp preferences inbox-states INBOX_ID")]
         InboxStates(As<InboxStates>),
         /// Fetch what our other installations said
+        #[command(after_help = "Example: folkmoot xmtp preferences sync")]
         Sync(As<Sync>),
         /// Print preferences as they change
+        #[command(after_help = "Example: folkmoot xmtp preferences stream --json")]
         Stream(As<Stream>),
     }
 }
@@ -214,19 +220,24 @@ impl AsClient for Stream {
         }
         let mut stream = me.client.preferences().stream().await?;
         let next = async || {
-            let Some(Change::Consent(record)) = stream.next().await else {
-                return Ok(None);
+            let update = match stream.next().await {
+                Some(Change::Consent(record)) => consent_update(&record),
+                Some(Change::PushKeys(key)) => object! {
+                    "type" => "HmacKeyUpdate",
+                    "key" => hex::encode(key.as_bytes()),
+                },
+                _ => return Ok(None),
             };
             Ok(Some(object! {
                 "timestamp" => shapes::iso(SystemClock.now_ns()),
-                "updates" => Value::List(vec![update(&record)]),
+                "updates" => Value::List(vec![update]),
             }))
         };
         self.until.follow(out, next).await
     }
 }
 
-fn update(record: &ConsentRecord) -> Value {
+fn consent_update(record: &ConsentRecord) -> Value {
     let (kind, entity) = match &record.entity {
         ConsentEntity::Conversation(id) => (EntityType::ConversationId, id.to_string()),
         ConsentEntity::Inbox(id) => (EntityType::InboxId, id.to_string()),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::{
     output::Output,
     settings::{ClientArgs, ClientSettings, Environment, NetworkArgs, NetworkSettings, Place},
+    wallet::Wallet,
 };
 use crate::failure::{Exit, Failure};
 
@@ -195,7 +196,7 @@ impl ClientSettings {
     /// # Errors
     ///
     /// [`Failure`] when nobody gave it.
-    pub(crate) fn signer(&self) -> Result<&folkmoot_identity::WalletSecret, Failure> {
+    pub(crate) fn signer(&self) -> Result<&Wallet, Failure> {
         let wallet = self.wallet.as_ref();
         wallet.ok_or_else(|| self.missing("wallet key", "XMTP_WALLET_KEY"))
     }

@@ -3,11 +3,13 @@
 use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
+use folkmoot_client::db::{DatabaseKey, Keyring, KeyringError};
 use folkmoot_identity::WalletSecret;
 
 use super::{
     output::Form,
     variables::{self, Variables},
+    wallet::Wallet,
 };
 use crate::failure::{Exit, Failure};
 
@@ -47,7 +49,13 @@ pub(crate) struct ClientArgs {
     /// Private key of the account: 64 hex digits [XMTP_WALLET_KEY]
     #[arg(long, value_name = "KEY")]
     wallet_key: Option<SecretText>,
-    /// Key of the database: 64 hex digits [XMTP_DB_ENCRYPTION_KEY]
+    /// The account, if its key is not at hand: 0xADDRESS, contract:CHAIN:0xADDRESS or passkey:PUBLIC_KEY[@ORIGIN] [XMTP_WALLET]
+    #[arg(long, value_name = "ACCOUNT")]
+    wallet: Option<String>,
+    /// Command that gets a text and prints the account's signature in hex digits, or a passkey's as JSON [XMTP_SIGN_WITH]
+    #[arg(long, value_name = "COMMAND")]
+    sign_with: Option<String>,
+    /// Key of the database: 64 hex digits, or keyring:NAME for one in the system's keyring [XMTP_DB_ENCRYPTION_KEY]
     #[arg(long, value_name = "KEY")]
     db_encryption_key: Option<SecretText>,
     /// Database [XMTP_DB_PATH; default: a file for each network in ~/.xmtp/folkmoot]
@@ -150,7 +158,7 @@ pub(crate) struct ClientSettings {
     /// Network and output.
     pub(crate) network: NetworkSettings,
     /// Who signs, if known.
-    pub(crate) wallet: Option<WalletSecret>,
+    pub(crate) wallet: Option<Wallet>,
     /// What opens the database, if known.
     pub(crate) database_key: Option<[u8; 32]>,
     /// The database.
@@ -172,7 +180,10 @@ impl NetworkArgs {
     ///
     /// A [`Failure`] that names the flag or variable that is wrong.
     pub(crate) fn settle(&self) -> anyhow::Result<NetworkSettings> {
-        let variables = Variables::load(self.env_file.as_deref())?;
+        self.settle_with(Variables::load(self.env_file.as_deref())?)
+    }
+
+    fn settle_with(&self, variables: Variables) -> anyhow::Result<NetworkSettings> {
         Ok(NetworkSettings {
             place: self.place(&variables)?,
             form: Form {
@@ -220,25 +231,28 @@ impl ClientArgs {
     ///
     /// A [`Failure`] that names the flag or variable that is wrong.
     pub(crate) fn settle(&self) -> anyhow::Result<ClientSettings> {
-        let network = self.network.settle()?;
+        self.settle_with(Variables::load(self.network.env_file.as_deref())?)
+    }
+
+    fn settle_with(&self, variables: Variables) -> anyhow::Result<ClientSettings> {
+        let network = self.network.settle_with(variables)?;
         let variables = &network.variables;
         let secret = |flag: &Option<SecretText>, name| {
             let variable = || variables.get(name).map(|text| SecretText(text.to_owned()));
             flag.clone().or_else(variable)
         };
-        let wallet = secret(&self.wallet_key, "XMTP_WALLET_KEY")
+        let key = secret(&self.wallet_key, "XMTP_WALLET_KEY")
             .map(|text| wallet_key("--wallet-key or XMTP_WALLET_KEY", text.reveal()))
             .transpose()?;
+        let account = self
+            .wallet
+            .as_deref()
+            .or_else(|| variables.get("XMTP_WALLET"));
+        let sign_with = self.sign_with.as_deref();
+        let sign_with = sign_with.or_else(|| variables.get("XMTP_SIGN_WITH"));
+        let wallet = Wallet::new(account, sign_with, key)?;
         let database_key = secret(&self.db_encryption_key, "XMTP_DB_ENCRYPTION_KEY")
-            .map(|text| {
-                key_bytes(text.reveal()).ok_or_else(|| {
-                    Failure::new(
-                        Exit::Usage,
-                        "the database's key is not 64 hex digits",
-                        "--db-encryption-key or XMTP_DB_ENCRYPTION_KEY as `folkmoot xmtp init` makes it",
-                    )
-                })
-            })
+            .map(|text| database_key(text.reveal()))
             .transpose()?;
         let database = match (&self.db_path, variables.get("XMTP_DB_PATH")) {
             (Some(path), _) => path.clone(),
@@ -325,6 +339,39 @@ pub(crate) fn wallet_key(what: &str, text: &str) -> Result<WalletSecret, Failure
     })
 }
 
+/// The key of a database: itself, or where in the system's keyring it is.
+fn database_key(text: &str) -> Result<[u8; 32], Failure> {
+    let wrong = || {
+        Failure::new(
+            Exit::Usage,
+            "the database's key is neither 64 hex digits nor keyring:NAME",
+            "--db-encryption-key or XMTP_DB_ENCRYPTION_KEY as `folkmoot xmtp init` makes it",
+        )
+    };
+    let Some(name) = text.trim().strip_prefix("keyring:") else {
+        return key_bytes(text).ok_or_else(wrong);
+    };
+    match Keyring::new(name).and_then(|keyring| keyring.key()) {
+        Ok(Some(DatabaseKey::Raw(key))) => Ok(key),
+        Ok(_) => Err(Failure::new(
+            Exit::NotFound,
+            format!("the keyring has no key called {name:?}"),
+            format!("`folkmoot xmtp init --keyring {name}` makes one"),
+        )),
+        Err(error) => Err(keyring_failure(&error)),
+    }
+}
+
+/// What a keyring said, with its exit code.
+pub(crate) fn keyring_failure(error: &KeyringError) -> Failure {
+    let exit = match error {
+        KeyringError::Name(_) => Exit::Usage,
+        KeyringError::NoTool { .. } | KeyringError::NotAKey(_) => Exit::Failed,
+        KeyringError::Refused(_) => Exit::Refused,
+    };
+    Failure::new(exit, error.to_string(), error.remedy())
+}
+
 /// 32 bytes, from 64 hex digits with or without `0x`.
 pub(crate) fn key_bytes(text: &str) -> Option<[u8; 32]> {
     let digits = text.trim();
@@ -347,6 +394,8 @@ fn choice<T: ValueEnum>(variable: &str, name: &str) -> Result<T, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use folkmoot_client::Signer as _;
+
     use super::*;
 
     #[test]
@@ -369,6 +418,111 @@ mod tests {
         assert_eq!(key_bytes(&digits), Some([0x11; 32]));
         assert_eq!(key_bytes(&format!("0x{digits}\n")), Some([0x11; 32]));
         assert_eq!(key_bytes("0x11"), None);
+    }
+
+    /// What the variables, one `NAME=VALUE` each, and the flags come to.
+    fn settled(variables: &[&str], flags: &[&str]) -> ClientSettings {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: ClientArgs,
+        }
+        let pairs = variables.iter().map(|one| one.split_once('=').unwrap());
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let line = ["test"].iter().chain(flags);
+        let line = <Line as clap::Parser>::try_parse_from(line).unwrap();
+        line.args
+            .settle_with(Variables::of(pairs.collect()))
+            .unwrap()
+    }
+
+    #[test]
+    fn every_variable_stands_in_for_a_flag_which_counts_before_it() {
+        let (ones, twos) = ("11".repeat(32), "22".repeat(32));
+        let address = |byte| WalletSecret::from_bytes(&[byte; 32]).unwrap().identifier();
+        let wallet = |settings: ClientSettings| settings.wallet.unwrap().identifier();
+        let one = format!("XMTP_WALLET_KEY={ones}");
+        assert_eq!(wallet(settled(&[&one], &[])), address(0x11));
+        let flags = ["--wallet-key", &twos];
+        assert_eq!(wallet(settled(&[&one], &flags)), address(0x22));
+        let key = |settings: ClientSettings| settings.database_key.map(|key| key[0]);
+        let one = format!("XMTP_DB_ENCRYPTION_KEY={ones}");
+        assert_eq!(key(settled(&[&one], &[])), Some(0x11));
+        assert_eq!(
+            key(settled(&[&one], &["--db-encryption-key", &twos])),
+            Some(0x22)
+        );
+        let path = |settings: ClientSettings| settings.database.display().to_string();
+        assert_eq!(path(settled(&["XMTP_DB_PATH=a.db"], &[])), "a.db");
+        assert_eq!(
+            path(settled(&["XMTP_DB_PATH=a.db"], &["--db-path", "b.db"])),
+            "b.db"
+        );
+        let level = |settings: ClientSettings| settings.log_level;
+        assert_eq!(
+            level(settled(&["XMTP_LOG_LEVEL=warn"], &[])),
+            Some(LogLevel::Warn)
+        );
+        let flags = ["--log-level", "trace"];
+        assert_eq!(
+            level(settled(&["XMTP_LOG_LEVEL=warn"], &flags)),
+            Some(LogLevel::Trace)
+        );
+        let version = |settings: ClientSettings| settings.app_version;
+        assert_eq!(version(settled(&["XMTP_APP_VERSION=a/1"], &[])), "a/1");
+        let flags = ["--app-version", "b/2"];
+        assert_eq!(version(settled(&["XMTP_APP_VERSION=a/1"], &flags)), "b/2");
+
+        type Is = fn(&ClientSettings) -> bool;
+        let switches: [(&str, &str, Is); 4] = [
+            ("XMTP_STRUCTURED_LOGGING", "--structured-logging", |all| {
+                all.structured_logging
+            }),
+            ("XMTP_DISABLE_DEVICE_SYNC", "--disable-device-sync", |all| {
+                !all.device_sync
+            }),
+            ("XMTP_JSON_OUTPUT", "--json", |all| all.network.form.json),
+            ("XMTP_VERBOSE", "--verbose", |all| all.network.verbose),
+        ];
+        for (variable, flag, is) in switches {
+            assert!(
+                is(&settled(&[&format!("{variable}=true")], &[])),
+                "{variable}"
+            );
+            assert!(is(&settled(&[], &[flag])), "{flag}");
+            assert!(
+                !is(&settled(&[&format!("{variable}=false")], &[])),
+                "{variable}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_network_is_the_flags_then_an_address_then_a_name() {
+        let place = |variables: &[&str], flags: &[&str]| settled(variables, flags).network.place;
+        let named = |name| Place::Named(name);
+        assert_eq!(place(&[], &[]), named(Environment::Production));
+        assert_eq!(place(&["XMTP_ENV=dev"], &[]), named(Environment::Dev));
+        assert_eq!(
+            place(&["XMTP_ENV=dev"], &["--env", "local"]),
+            named(Environment::Local)
+        );
+        let gateway = ["XMTP_ENV=dev", "XMTP_GATEWAY_HOST=https://g"];
+        assert_eq!(place(&gateway, &[]), Place::Gateway("https://g".into()));
+        let node = ["XMTP_GATEWAY_HOST=https://g", "XMTP_NODE_URL=http://n"];
+        assert_eq!(place(&node, &[]), Place::Node("http://n".into()));
+        assert_eq!(
+            place(&node, &["--gateway-host", "https://h"]),
+            Place::Gateway("https://h".into())
+        );
+        assert_eq!(
+            place(&node, &["--node", "http://m"]),
+            Place::Node("http://m".into())
+        );
+        assert_eq!(
+            place(&["XMTP_NODE_URL=http://n"], &["--env", "dev"]),
+            named(Environment::Dev)
+        );
     }
 
     #[test]

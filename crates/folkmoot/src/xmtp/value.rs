@@ -100,6 +100,18 @@ impl Value {
         }
     }
 
+    /// What an object with a single field holds, or each object of a list: what a script wants that
+    /// asked for one field.
+    pub(crate) fn bare(self) -> Self {
+        match self {
+            Self::List(values) => Self::List(values.into_iter().map(Self::bare).collect()),
+            Self::Object(mut fields) if fields.len() == 1 => {
+                fields.pop().map_or(Self::Absent, |(_, value)| value)
+            }
+            other => other,
+        }
+    }
+
     fn at(&self, path: &str) -> Option<&Self> {
         path.split('.')
             .try_fold(self, |value, name| value.field(name))

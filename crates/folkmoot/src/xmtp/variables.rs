@@ -70,6 +70,16 @@ impl Variables {
         Ok(variables)
     }
 
+    /// These, as if they were of the surroundings.
+    #[cfg(test)]
+    pub(crate) const fn of(surroundings: BTreeMap<String, String>) -> Self {
+        Self {
+            surroundings,
+            file: BTreeMap::new(),
+            path: None,
+        }
+    }
+
     /// A variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = self.surroundings.get(name).or_else(|| self.file.get(name));
@@ -82,12 +92,15 @@ impl Variables {
     }
 }
 
-/// `~/.xmtp`, where keys, contacts and databases are.
+/// `~/.xmtp`, or what `XMTP_HOME` names: where keys, contacts and databases are.
 ///
 /// # Errors
 ///
 /// When nobody says where home is.
 pub(crate) fn home() -> anyhow::Result<PathBuf> {
+    if let Some(home) = env::var_os("XMTP_HOME").filter(|home| !home.is_empty()) {
+        return Ok(home.into());
+    }
     let home = env::home_dir().filter(|home| !home.as_os_str().is_empty());
     let home = home.ok_or_else(|| {
         Failure::new(

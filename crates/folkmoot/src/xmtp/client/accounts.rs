@@ -1,7 +1,8 @@
 //! The accounts of our inbox.
 
+use anyhow::Context as _;
 use clap::Args;
-use folkmoot_client::identity::Reassign;
+use folkmoot_client::{Signer as _, identity::Reassign};
 
 use super::super::{
     confirm::Confirmation,
@@ -9,6 +10,7 @@ use super::super::{
     run::{AsClient, Me},
     settings::{self, SecretText},
     value::{Value, object},
+    wallet::Wallet,
     who::IdentifierKind,
 };
 
@@ -48,15 +50,25 @@ impl AsClient for InboxIdOf {
 #[derive(Args, Debug)]
 pub(crate) struct AddAccount {
     /// Private key of the account that is to be linked
-    #[arg(long, value_name = "KEY")]
-    new_wallet_key: SecretText,
+    #[arg(long, value_name = "KEY", required_unless_present = "new_wallet")]
+    new_wallet_key: Option<SecretText>,
+    /// The account that is to be linked, in a form of --wallet
+    #[arg(long, value_name = "ACCOUNT")]
+    new_wallet: Option<String>,
+    /// Command that signs for it, as --sign-with
+    #[arg(long, value_name = "COMMAND", requires = "new_wallet")]
+    sign_new_with: Option<String>,
     #[command(flatten)]
     confirmation: Confirmation,
 }
 
 impl AsClient for AddAccount {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
-        let wallet = settings::wallet_key("--new-wallet-key", self.new_wallet_key.reveal())?;
+        let key = self.new_wallet_key.as_ref().map(SecretText::reveal);
+        let key = key.map(|text| settings::wallet_key("--new-wallet-key", text));
+        let (account, command) = (self.new_wallet.as_deref(), self.sign_new_with.as_deref());
+        let wallet = Wallet::new(account, command, key.transpose()?)?;
+        let wallet = wallet.context("an account is named")?;
         self.confirmation.ask(
             "Whoever has this account can then read and write as you. If it belongs to another \
              inbox, it leaves that one.",

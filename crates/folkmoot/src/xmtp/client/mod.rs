@@ -18,24 +18,34 @@ commands! {
     /// The commands about ourselves.
     pub(crate) enum ClientCommand {
         /// Show who we are
+        #[command(after_help = "Example: folkmoot xmtp client info --fields properties.inboxId")]
         Info(As<Info>),
         /// Look up the inbox of an account
+        #[command(after_help = "Example: folkmoot xmtp client inbox-id -i 0x70997970C51812dc3A010C7d01b50e0d17dc79C8")]
         InboxId(As<accounts::InboxIdOf>),
         /// Sign a text with this installation's key
+        #[command(after_help = "Example: folkmoot xmtp client sign 'It was me'")]
         Sign(As<signatures::Sign>),
         /// Check a signature of this installation
+        #[command(after_help = "Example: folkmoot xmtp client verify-signature 'It was me' -s SIGNATURE")]
         VerifySignature(As<signatures::VerifySignature>),
         /// Link another account to our inbox
+        #[command(after_help = "Example: folkmoot xmtp client add-account --new-wallet-key KEY")]
         AddAccount(As<accounts::AddAccount>),
         /// Unlink an account from our inbox
+        #[command(after_help = "Example: folkmoot xmtp client remove-account -i 0x70997970C51812dc3A010C7d01b50e0d17dc79C8")]
         RemoveAccount(As<accounts::RemoveAccount>),
         /// Hand the recovery of our inbox to another account
+        #[command(after_help = "Example: folkmoot xmtp client change-recovery-identifier -i 0x70997970C51812dc3A010C7d01b50e0d17dc79C8")]
         ChangeRecoveryIdentifier(As<accounts::ChangeRecoveryIdentifier>),
         /// Show whether installations can be added to conversations
+        #[command(after_help = "Example: folkmoot xmtp client key-package-status -i INSTALLATION_ID")]
         KeyPackageStatus(As<installations::KeyPackageStatus>),
         /// Take the rights of installations of our inbox away
+        #[command(after_help = "Example: folkmoot xmtp client revoke-installations -i INSTALLATION_ID")]
         RevokeInstallations(As<installations::RevokeInstallations>),
         /// Take the rights of all our other installations away
+        #[command(after_help = "Example: folkmoot xmtp client revoke-all-other-installations")]
         RevokeAllOtherInstallations(As<installations::RevokeAllOtherInstallations>),
     }
 }

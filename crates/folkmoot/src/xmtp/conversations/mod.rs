@@ -18,28 +18,40 @@ commands! {
     /// The commands about all conversations.
     pub(crate) enum ConversationsCommand {
         /// List conversations
+        #[command(after_help = "Example: folkmoot xmtp conversations list --sync --type group")]
         List(As<list::List>),
         /// Show a conversation
+        #[command(after_help = "Example: folkmoot xmtp conversations get picnic --json")]
         Get(As<get::Get>),
         /// Show the DM with somebody
+        #[command(after_help = "Example: folkmoot xmtp conversations get-dm 0x70997970C51812dc3A010C7d01b50e0d17dc79C8")]
         GetDm(As<get::GetDm>),
         /// Show a message
+        #[command(after_help = "Example: folkmoot xmtp conversations get-message MESSAGE_ID")]
         GetMessage(As<get::GetMessage>),
         /// Write to somebody: find or make the DM
+        #[command(after_help = "Example: folkmoot xmtp conversations create-dm 0x70997970C51812dc3A010C7d01b50e0d17dc79C8")]
         CreateDm(As<create::CreateDm>),
         /// Make a group
+        #[command(after_help = "Example: folkmoot xmtp conversations create-group 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --name picnic")]
         CreateGroup(As<create::CreateGroup>),
         /// Show the keys by which push servers know our own messages
+        #[command(after_help = "Example: folkmoot xmtp conversations hmac-keys --json")]
         HmacKeys(As<HmacKeys>),
         /// Join what we were invited to
+        #[command(after_help = "Example: folkmoot xmtp conversations sync")]
         Sync(As<Sync>),
         /// Join what we were invited to, and fetch all messages
+        #[command(after_help = "Example: folkmoot xmtp conversations sync-all --consent-state allowed")]
         SyncAll(As<SyncAll>),
         /// Print new conversations as they come
+        #[command(after_help = "Example: folkmoot xmtp conversations stream --count 1")]
         Stream(As<stream::Stream>),
         /// Print messages of all conversations as they come
+        #[command(after_help = "Example: folkmoot xmtp conversations stream-all-messages --json --timeout 60")]
         StreamAllMessages(As<stream::StreamAllMessages>),
         /// Print what is deleted as it is deleted
+        #[command(after_help = "Example: folkmoot xmtp conversations stream-deletions --json")]
         StreamDeletions(As<stream::StreamDeletions>),
     }
 }

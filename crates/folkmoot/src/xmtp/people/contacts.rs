@@ -133,6 +133,9 @@ pub(crate) struct ContactsCommand {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Give a name to somebody or to a conversation
+    #[command(
+        after_help = "Example: folkmoot contacts add bob 0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    )]
     Add {
         /// The name
         name: String,
@@ -143,12 +146,14 @@ enum Action {
         force: bool,
     },
     /// List all
+    #[command(after_help = "Example: folkmoot contacts list --json")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Forget a name
+    #[command(after_help = "Example: folkmoot contacts remove bob")]
     Remove {
         /// The name
         #[arg(add = super::completions::contacts())]

@@ -301,6 +301,7 @@ fn a_group_from_making_it_to_leaving_it() {
     assert_eq!(code, 5, "{told}");
     let explained = alice.ok(&["group", "explain", &group]);
     assert!(explained.contains("applied"), "{explained}");
+    assert!(explained.contains("others"), "{explained}");
 }
 
 #[test]
@@ -379,14 +380,19 @@ fn messages_can_wait_until_they_are_published() {
     assert!(read(&bob).contains(&"later".to_owned()));
 }
 
-/// The first line that a stream of `person` prints while `happen` happens again and again: the
-/// stream begins a moment after its program.
-fn heard(person: &Person, arguments: &[&str], mut happen: impl FnMut()) -> Value {
+/// The first line that is `wanted` of a stream of `person`, while `happen` happens again and again:
+/// the stream begins a moment after its program.
+fn heard(
+    person: &Person,
+    arguments: &[&str],
+    wanted: impl Fn(&Value) -> bool + Send,
+    mut happen: impl FnMut(),
+) -> Value {
     let mut listening = person
         .program()
         .arg("xmtp")
         .args(arguments)
-        .args(["--json", "--count", "1", "--timeout", "120", "--verbose"])
+        .args(["--json", "--timeout", "120", "--verbose"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -394,17 +400,26 @@ fn heard(person: &Person, arguments: &[&str], mut happen: impl FnMut()) -> Value
     // It says who it is when it is there.
     let mut told = BufReader::new(listening.stderr.take().unwrap()).lines();
     while !told.next().unwrap().unwrap().starts_with("installation") {}
-    let mut lines = BufReader::new(listening.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(listening.stdout.take().unwrap()).lines();
+    let mut lines = lines.map(|line| {
+        let line = line.unwrap();
+        assert!(!line.contains(": "), "one compact line: {line}");
+        serde_json::from_str(&line).unwrap()
+    });
     let line = thread::scope(|scope| {
-        let heard = scope.spawn(move || lines.next().unwrap().unwrap());
+        let heard = scope.spawn(move || lines.find(wanted).unwrap());
         while !heard.is_finished() {
             happen();
         }
         heard.join().unwrap()
     });
-    assert!(listening.wait().unwrap().success());
-    assert!(!line.contains(": "), "one compact line: {line}");
-    serde_json::from_str(&line).unwrap()
+    if arguments.contains(&"--count") {
+        assert!(listening.wait().unwrap().success(), "it ends by itself");
+    } else {
+        listening.kill().unwrap();
+        listening.wait().unwrap();
+    }
+    line
 }
 
 #[test]
@@ -414,11 +429,18 @@ fn streams_print_a_line_for_each_message() {
     let dm = id(&alice.json(&["conversations", "create-dm", &bob.address()]));
     alice.json(&["conversation", "send-text", &dm, "before"]);
     for (name, arguments) in [
-        ("stream_all", &["conversations", "stream-all-messages"][..]),
-        ("stream_one", &["conversation", "stream", &dm]),
+        (
+            "stream_all",
+            &["conversations", "stream-all-messages", "--count", "1"][..],
+        ),
+        (
+            "stream_one",
+            &["conversation", "stream", &dm, "--count", "1"],
+        ),
     ] {
         bob.json(&["conversations", "sync-all"]);
-        let line = heard(&bob, arguments, || {
+        let any = |_: &Value| true;
+        let line = heard(&bob, arguments, any, || {
             alice.json(&["conversation", "send-text", &dm, "now"]);
         });
         assert_eq!(line["content"], "now", "{line}");
@@ -432,7 +454,8 @@ fn streams_print_a_line_for_each_conversation_and_preference() {
     let (alice, bob) = (net.person(), net.person());
     let bob_address = bob.address();
     let arguments = ["conversations", "stream", "--type", "group"];
-    let line = heard(&bob, &arguments, || {
+    let any = |_: &Value| true;
+    let line = heard(&bob, &arguments, any, || {
         alice.json(&[
             "conversations",
             "create-group",
@@ -449,18 +472,31 @@ fn streams_print_a_line_for_each_conversation_and_preference() {
     let second = bob.second_database();
     let second = second.to_str().unwrap();
     bob.json(&["client", "info", "--db-path", second]);
-    bob.json(&["preferences", "sync"]);
     let entity = ["--entity-type", "inbox_id", "--entity", &alice.inbox()];
     let mut states = ["allowed", "denied"].into_iter().cycle();
-    let line = heard(&bob, &["preferences", "stream"], || {
+    let mut say = || {
         let mut say = vec!["preferences", "set-consent", "--db-path", second, "--state"];
         say.push(states.next().unwrap());
         say.extend(entity);
         bob.json(&say);
         bob.json(&["preferences", "sync", "--db-path", second]);
+    };
+    let stream = ["preferences", "stream"];
+    let is = |kind: &'static str| move |line: &Value| line["updates"][0]["type"] == kind;
+    let mut devices = 0..;
+    let line = heard(&bob, &stream, is("HmacKeyUpdate"), || {
+        // Who lost an installation gets a new key.
+        let lost = format!("lost-{}.db", devices.next().unwrap());
+        let info = bob.json(&["client", "info", "--db-path", &lost]);
+        let id = info["properties"]["installationId"].as_str().unwrap();
+        let revoke = ["client", "revoke-installations", "--force", "-i", id];
+        bob.json(&[&revoke[..], &["--db-path", second]].concat());
+        bob.json(&["preferences", "sync", "--db-path", second]);
     });
+    let key = line["updates"][0]["key"].as_str().unwrap();
+    assert_eq!(key.len(), 84, "{line}");
+    let line = heard(&bob, &stream, is("ConsentUpdate"), &mut say);
     let update = &line["updates"][0];
-    assert_eq!(update["type"], "ConsentUpdate", "{line}");
     assert_eq!(update["entityType"], "inbox_id", "{line}");
     assert_eq!(update["entity"], alice.inbox(), "{line}");
     let synced = shows!(bob, "preferences_sync", "preferences", "sync");

@@ -72,6 +72,8 @@ fn every_command_of_the_official_program_is_there() {
     for command in OFFICIAL {
         let help = help(command);
         assert!(help.contains("Usage: folkmoot xmtp"), "{command}: {help}");
+        let example = format!("Example: folkmoot xmtp {command}");
+        assert!(help.contains(&example), "{command}: {help}");
         for common in ["--env ", "--env-file", "--json"] {
             let init = *command == "init" && common != "--env ";
             assert!(init || help.contains(common), "{command} has no {common}");

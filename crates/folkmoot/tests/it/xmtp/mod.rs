@@ -5,6 +5,7 @@ mod conversations;
 mod help;
 mod people;
 mod usage;
+mod wallets;
 
 use std::{
     cell::Cell,
@@ -12,8 +13,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::Arc,
 };
 
+use folkmoot_node::{ContractVerifier, NoContracts};
 use folkmoot_testkit::TestNode;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -30,12 +33,17 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) fn start() -> Self {
+        Self::asking(Arc::new(NoContracts))
+    }
+
+    /// A network that asks `contracts` about contract wallets.
+    pub(crate) fn asking(contracts: Arc<dyn ContractVerifier>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let node = runtime.block_on(TestNode::start());
+        let node = runtime.block_on(TestNode::asking(contracts));
         Self {
             _runtime: runtime,
             node,

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs, iter,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     process::ExitCode,
     time::{Duration, Instant},
@@ -37,6 +37,10 @@ fn keys_are_written_for_this_user_only_and_never_replaced_by_accident() {
     assert!(printed.ends_with("\nXMTP_ENV=local\n"), "{printed}");
 }
 
+/// How long it may take to say that a node is down: half a second by design, and as much more as a
+/// busy machine needs to start a program. It is less than a call may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 #[test]
 fn a_node_that_is_down_is_told_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -52,8 +56,100 @@ fn a_node_that_is_down_is_told_at_once() {
         told.contains(&url) && told.contains("folkmoot dev"),
         "{told}"
     );
-    // Half a second by design; a busy machine gets some more.
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < PATIENCE, "{took:?}");
+}
+
+/// An address where somebody listens who has no room for anybody: who connects hears nothing.
+fn deaf() -> (tokio::net::TcpListener, Vec<TcpStream>, SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(one) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        waiting.push(one);
+        assert!(waiting.len() < 1000, "the queue has no end");
+    }
+    (listener, waiting, address)
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_is_told_at_once() {
+    let (_listener, _waiting, address) = deaf();
+    let url = format!("http://{address}");
+    let person = Person::nobody();
+    person.ok(&["xmtp", "init", "--node", &url]);
+    let began = Instant::now();
+    let (code, told) = person.fails(&["xmtp", "client", "info"]);
+    let took = began.elapsed();
+    assert_eq!(code, 3, "{told}");
+    assert_two_lines(&told);
+    assert!(told.contains(&url), "{told}");
+    assert!(took < PATIENCE, "{took:?}");
+}
+
+#[test]
+fn each_exit_code_has_its_meaning() {
+    let net = Net::start();
+    let (alice, bob) = (net.person(), net.person());
+    let (unknown, hash) = ("cd".repeat(16), "ab".repeat(32));
+    let group = alice.json(&["conversations", "create-group", &bob.address()]);
+    let group = group["id"].as_str().unwrap();
+    bob.json(&["conversations", "sync-all"]);
+    let (alice_inbox, here) = (alice.inbox(), alice.home().to_str().unwrap());
+    for (person, code, arguments) in [
+        (&alice, 0, &["conversations", "list"][..]),
+        (&alice, 1, &["client", "info", "--db-path", here]),
+        (&alice, 2, &["conversations", "list", "--limit", "x"]),
+        (&alice, 2, &["client", "sign"]),
+        (
+            &alice,
+            3,
+            &["conversations", "sync", "--node", "http://127.0.0.1:1"],
+        ),
+        (&alice, 4, &["conversations", "get", &unknown]),
+        (&alice, 4, &["conversations", "get-message", &hash]),
+        (&alice, 4, &["conversation", "send-text", "nobody", "hello"]),
+        (&alice, 4, &["inbox-states", &hash]),
+        (&alice, 4, &["client", "info", "--env-file", "none"]),
+        (&bob, 5, &["conversation", "add-admin", group, &alice_inbox]),
+        (&bob, 5, &["client", "info", "--db-encryption-key", &hash]),
+    ] {
+        let mut all = vec!["xmtp"];
+        all.extend(arguments);
+        let output = person.run(&all);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        if code != 0 {
+            assert!(output.stdout.is_empty(), "{arguments:?}");
+            assert!(told.starts_with("error: "), "{arguments:?}: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_holds_secrets_is_readable_by_its_owner_only() {
+    let net = Net::start();
+    let alice = net.person();
+    alice.inbox();
+    alice.ok(&["contacts", "add", "bob", &"ab".repeat(32)]);
+    alice.json(&["archive", "create", "all.archive"]);
+    let mut looked_at = 0;
+    let mut open = vec![alice.home().to_owned()];
+    while let Some(path) = open.pop() {
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).unwrap();
+            open.extend(entries.map(|entry| entry.unwrap().path()));
+            assert!(path == alice.home() || mode == 0o700, "{mode:o} {path:?}");
+        } else {
+            looked_at += 1;
+            let is_secret = !path.to_str().unwrap().ends_with(".lock");
+            assert!(!is_secret || mode == 0o600, "{mode:o} {path:?}");
+        }
+    }
+    // Keys, contacts, database, archive.
+    assert!(looked_at >= 4);
 }
 
 #[test]
@@ -138,6 +234,29 @@ fn settings_come_from_flags_then_variables_then_one_file() {
         "--json",
     ]);
     assert!(printed.contains(net.url()), "{printed}");
+}
+
+#[test]
+fn one_user_can_be_several_people() {
+    let net = Net::start();
+    let person = net.person();
+    let elsewhere = person.home().join("elsewhere");
+    let run = |arguments: &[&str]| {
+        let mut command = person.program();
+        let output = command
+            .env("XMTP_HOME", &elsewhere)
+            .args(arguments)
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["xmtp", "init", "--node", net.url()]);
+    // One field, for people: nothing but what is in it.
+    let other = run(&["whoami", "--fields", "inboxId"]);
+    assert_eq!(other.trim().len(), 64, "{other}");
+    assert_ne!(other.trim(), person.inbox());
+    assert!(elsewhere.join(".env").exists() && elsewhere.join("folkmoot").exists());
 }
 
 #[test]
