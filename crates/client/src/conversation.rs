@@ -11,6 +11,7 @@ pub(crate) mod intent;
 mod join;
 pub(crate) mod live;
 mod publish;
+mod readd;
 mod receive;
 pub(crate) mod retry;
 pub(crate) mod rows;

@@ -476,6 +476,9 @@ impl Conversations {
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
+        if let Err(cause) = self.core.work_off_readds().await {
+            tracing::debug!(%cause, "installations that lost a group are not added again yet");
+        }
         let joined = joined?.len();
         stale?;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;

@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) live: Live,
     /// Joining takes turns.
     pub(crate) joining: tokio::sync::Mutex<()>,
+    /// Adding installations again takes turns.
+    pub(crate) readding: tokio::sync::Mutex<()>,
     /// Making DMs takes turns.
     pub(crate) making: tokio::sync::Mutex<()>,
     /// Up to which commit of ours others were seen to be in step.
@@ -132,6 +134,7 @@ impl Core {
             changes: Changes::default(),
             live: Live::default(),
             joining: tokio::sync::Mutex::default(),
+            readding: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
             compared: parking_lot::Mutex::default(),
             last_ns: AtomicU64::new(0),

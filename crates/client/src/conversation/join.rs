@@ -7,14 +7,14 @@
 use std::{sync::Arc, time::Duration};
 
 use folkmoot_conversation::{
-    ConsentEntity, ConsentState, ContextExtensions, Group, KeyPackageSecrets, Leaf, Opened,
+    ConsentEntity, ConsentState, ContextExtensions, Group, KeyPackageSecrets, Opened,
     OpenedWelcome, StagedJoin, WelcomeFacts, WelcomePointer,
-    context::{Attribute, Context, ConversationKind, NewConversation, OneshotMessage},
+    context::{Context, ConversationKind},
     joining::{Admission, Joined, admit, needed_to_join},
-    readd, wrapped_to,
+    wrapped_to,
 };
 use folkmoot_wire::{
-    COMMIT_ORIGINATOR, GroupId, InstallationKey, VectorClock,
+    COMMIT_ORIGINATOR, GroupId, VectorClock,
     proto::xmtp::mls::api::v1::{WelcomeMessage, welcome_message},
 };
 
@@ -23,7 +23,7 @@ use super::{
     changes::Change,
     content,
     core::Core,
-    intent::Wish,
+    readd::Readd,
     rows::{self, Batch, ConversationRow, CursorKind, MembershipState, Overwrite},
     state::State,
 };
@@ -378,51 +378,6 @@ impl Core {
         }
         Err(ConversationError::IdentitiesUnknown.into())
     }
-
-    /// Somebody lost the state of a group and asks to be added again: super admins do that.
-    async fn take_oneshot(
-        self: &Arc<Self>,
-        sender: Leaf,
-        message: OneshotMessage,
-    ) -> Result<(), Error> {
-        let OneshotMessage::Readd(request) = message else {
-            return Ok(());
-        };
-        let Some(id) = request.group_id() else {
-            return Ok(());
-        };
-        let wanted = id.clone();
-        let (row, consent) = self
-            .db
-            .read(move |db| {
-                let entity = ConsentEntity::Conversation(wanted.clone());
-                Ok((
-                    rows::conversation(db, &wanted)?,
-                    consent::load(db, &entity)?,
-                ))
-            })
-            .await?;
-        let allowed = consent.is_some_and(|one| one.state == ConsentState::Allowed);
-        let Some(row) = row.filter(|row| row.active && allowed) else {
-            return Ok(());
-        };
-        let context = Context::read(&row.context);
-        let me = self.me.inbox_id();
-        let can_answer = context.is_ok_and(|context| readd::can_answer(&context, me));
-        if can_answer && sender.installation != self.me.key() {
-            let core = Arc::clone(self);
-            let requester = sender.installation;
-            tokio::spawn(async move {
-                let work = core.run(&id, move |state, core| {
-                    Box::pin(state.answer_readd(core, requester))
-                });
-                if let Err(cause) = work.await {
-                    tracing::warn!(%cause, "an installation that asked for it was not added again");
-                }
-            });
-        }
-        Ok(())
-    }
 }
 
 /// Whether an error is one of the database or of the way to the network: other welcomes would
@@ -559,6 +514,7 @@ impl State {
                 rows::advance_cursor(db, installation.as_bytes(), kind, originator, sequence)?;
                 rows::forget_intents(db, &id)?;
                 rows::reset_pending_removal(db, &id)?;
+                Readd::forget(db, &id)?;
                 Ok(batch.write(db, &id)?)
             })
             .await?;
@@ -627,77 +583,5 @@ fn incoming(envelope: &WelcomeEnvelope) -> WelcomeMessage {
     };
     WelcomeMessage {
         version: Some(version),
-    }
-}
-
-impl State {
-    /// Removes an installation that lost its state and adds it again, after making sure that
-    /// everybody understands such a commit.
-    async fn answer_readd(
-        &mut self,
-        core: &Arc<Core>,
-        requester: InstallationKey,
-    ) -> Result<(), Error> {
-        let loaded = self.load(core).await?;
-        if !readd::is_acceptable(true, &loaded.members(), requester) {
-            return Ok(());
-        }
-        let context = loaded.context()?;
-        let version = readd::version_to_set_first(&context);
-        if let Some(version) =
-            version.map_err(|cause| ConversationError::Engine(cause.to_string()))?
-        {
-            let key = Attribute::MinimumVersion.key().to_owned();
-            let raise = Wish::Metadata([(key, Some(version.to_string()))].into());
-            self.commit(core, raise).await?;
-        }
-        self.commit(core, Wish::Readd(vec![requester])).await
-    }
-}
-
-impl Core {
-    /// Asks to be added again to a group that this installation lost.
-    pub(crate) fn request_readd_soon(self: &Arc<Self>, id: &GroupId) {
-        let core = Arc::clone(self);
-        let id = id.clone();
-        tokio::spawn(async move {
-            match core.request_readd(&id).await {
-                Ok(()) => tracing::info!(group = %id, "asked to be added again"),
-                Err(cause) => {
-                    tracing::warn!(group = %id, %cause, "could not ask to be added again")
-                }
-            }
-        });
-    }
-
-    /// Asks those who can to remove this installation from a group and add it again: by a group
-    /// whose welcome carries the request, which everybody throws away.
-    pub(crate) async fn request_readd(self: &Arc<Self>, id: &GroupId) -> Result<(), Error> {
-        let wanted = id.clone();
-        let (row, cursor) = self
-            .db
-            .read(move |db| {
-                let cursor = rows::cursor(db, wanted.as_bytes(), CursorKind::Group)?;
-                Ok((rows::conversation(db, &wanted)?, cursor))
-            })
-            .await?;
-        let row = row.ok_or_else(|| ConversationError::NotFound(id.clone()))?;
-        let context = Context::read(&row.context).map_err(ConversationError::Context)?;
-        let me = self.me.inbox_id();
-        let newest = cursor.last_seen(COMMIT_ORIGINATOR);
-        let (message, recipients) = readd::request(id, newest, &context, me);
-        let new = NewConversation::oneshot(me, message, rand::random());
-        let oneshot = self.create(&new, None).await?;
-        let wish = Wish::Membership {
-            add: recipients.into_iter().collect(),
-            remove: Vec::new(),
-        };
-        let sent = self
-            .run(&oneshot, move |state, core| {
-                Box::pin(state.commit(core, wish))
-            })
-            .await;
-        self.forget(&oneshot).await?;
-        sent
     }
 }

@@ -4,7 +4,7 @@
 //! cursor, messages, and what became of our own intents. Commits are judged before they are
 //! merged; the identity updates they refer to are fetched first.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use folkmoot_conversation::{
@@ -12,7 +12,7 @@ use folkmoot_conversation::{
     judge::{CommitSummary, Verdict},
     version::Version,
 };
-use folkmoot_wire::{GroupId, InboxId};
+use folkmoot_wire::{GroupId, InboxId, InstallationKey};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -148,7 +148,11 @@ impl State {
                 }
             }
         }
+        let lost = batch.wants_readd.is_some();
         self.write(core, batch).await?;
+        if lost {
+            core.work_off_readds_soon();
+        }
         if self.load(core).await?.row.epoch != epoch {
             self.take_early(core).await?;
         }
@@ -283,7 +287,7 @@ impl Loaded {
                     group = %self.row.id, sequence = envelope.sequence,
                     "a commit adds a key package that has expired; this installation cannot follow"
                 );
-                core.request_readd_soon(&self.row.id);
+                batch.wants_readd = Some(core.me.key());
                 return Ok(Step::Stop);
             }
             Err(ProcessError::FutureEpoch { .. }) if source == Source::Stream => {
@@ -383,6 +387,7 @@ impl Loaded {
         match verdict {
             Verdict::Accept(summary) => {
                 self.merge(core, batch, envelope, staged, &facts, &summary)?;
+                self.drop_readds(batch, &summary.readded_installations);
                 Ok(Step::Next)
             }
             Verdict::Pause(version) => {
@@ -443,12 +448,31 @@ impl Loaded {
         self.leaving
             .retain(|inbox| !summary.removed_inboxes.contains(inbox));
         batch.left.extend(&summary.removed_inboxes);
+        let readded = summary.readded_installations.iter();
+        batch
+            .readded
+            .extend(readded.map(|one| (*one, envelope.sequence)));
         self.keep_keys(batch);
         if !self.row.active {
             self.give_up(batch);
             core.live.remove(&self.row.id);
         }
         Ok(())
+    }
+
+    /// Somebody else added these installations again: once is enough.
+    fn drop_readds(&mut self, batch: &mut Batch, done: &BTreeSet<InstallationKey>) {
+        let intents = self.intents.values();
+        let over = intents.filter(|intent| match &intent.wish {
+            Wish::Readd(wanted) => {
+                intent.state != IntentState::Committed
+                    && wanted.iter().all(|one| done.contains(one))
+            }
+            _ => false,
+        });
+        for intent in over.map(|intent| intent.id).collect::<Vec<_>>() {
+            self.done(batch, intent);
+        }
     }
 
     /// Collects the rows that the engine changed since the last time.

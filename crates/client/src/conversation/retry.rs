@@ -35,10 +35,11 @@ pub(crate) async fn watch(core: Weak<Core>) {
 }
 
 impl Core {
-    /// Takes welcomes whose time has come, and goes on in the conversations that were unfinished
+    /// Takes welcomes whose time has come, looks after installations that lost a group, and goes on in the conversations that were unfinished
     /// when it was last asked, too: whoever is at work on one meanwhile needs no help.
     async fn go_on(self: &Arc<Self>, before: &mut BTreeSet<GroupId>) -> Result<(), Error> {
         let mut result = self.retry_welcomes().await.map(drop);
+        result = result.and(self.work_off_readds().await);
         let unfinished = self.db.read(|db| Ok(rows::stuck(db)?)).await?;
         let unfinished: BTreeSet<_> = unfinished.into_iter().collect();
         for id in unfinished.intersection(before) {

@@ -13,7 +13,10 @@ use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId, VectorClock};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use zeroize::Zeroizing;
 
-use super::intent::{Intent, IntentState, Wish};
+use super::{
+    intent::{Intent, IntentState, Wish},
+    readd::Readd,
+};
 use crate::network::{GroupEnvelope, Welcome, WelcomeContent, WelcomeEnvelope};
 
 /// How this inbox stands to a conversation.
@@ -238,6 +241,10 @@ pub(crate) struct Batch {
     pub(crate) early: Vec<GroupEnvelope>,
     /// Those of them that were read, by originator and sequence.
     pub(crate) read_early: Vec<(u32, u64)>,
+    /// This installation lost the group and wants to be added again.
+    pub(crate) wants_readd: Option<InstallationKey>,
+    /// Installations that were added again, with the commit that did it.
+    pub(crate) readded: Vec<(InstallationKey, u64)>,
     /// A consent to set if none is recorded, or in any case.
     pub(crate) consent: Option<(ConsentState, Overwrite)>,
     pub(crate) now_ns: u64,
@@ -271,6 +278,8 @@ impl Batch {
             && self.left.is_empty()
             && self.commits.is_empty()
             && self.early.is_empty()
+            && self.wants_readd.is_none()
+            && self.readded.is_empty()
             && self.read_early.is_empty()
             && self.consent.is_none()
     }
@@ -355,6 +364,12 @@ impl Batch {
             ])?;
         }
         self.write_early(db, group)?;
+        if let Some(me) = self.wants_readd {
+            Readd::want(db, group, me, self.now_ns)?;
+        }
+        for (installation, sequence) in &self.readded {
+            Readd::came(db, group, *installation, *sequence, self.now_ns)?;
+        }
         if let Some(row) = &self.row {
             write_conversation(db, row)?;
         }
@@ -734,6 +749,7 @@ pub(crate) fn delete_conversation(db: &Connection, id: &GroupId) -> rusqlite::Re
         "DELETE FROM pending_removal WHERE group_id = ?1",
         "DELETE FROM commit_log WHERE group_id = ?1",
         "DELETE FROM early_message WHERE group_id = ?1",
+        "DELETE FROM readd WHERE group_id = ?1",
     ] {
         db.execute(sql, [id])?;
     }

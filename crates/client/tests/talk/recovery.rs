@@ -5,14 +5,50 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use folkmoot_client::{Clock, ConversationState, ManualClock};
-use folkmoot_conversation::commit_log::ForkState;
+use folkmoot_client::{Clock, Conversation, ConversationState, ManualClock};
+use folkmoot_conversation::{commit_log::ForkState, context::AdminChange};
 
 use crate::people::{
     Generation, World, assert_same_epoch, both_generations, group, soon, synced, texts,
 };
 
-both_generations!(a_locked_out_installation_says_so_and_comes_back);
+both_generations!(
+    a_locked_out_installation_says_so_and_comes_back,
+    of_several_who_are_asked_one_adds_an_installation_again,
+);
+
+async fn of_several_who_are_asked_one_adds_an_installation_again(world: World) {
+    let [alice, bob, carol] = world.clients().await;
+    let mut picnic = group(&alice, &[&bob, &carol]).await;
+    let promote = picnic.change_admins(AdminChange::AddSuperAdmin, carol.inbox_id());
+    promote.await.unwrap();
+    let carols = synced(&carol, picnic.id()).await;
+    carols.send_text("here").await.unwrap();
+    picnic.send_text("here too").await.unwrap();
+    let bobs = synced(&bob, picnic.id()).await;
+    let before = memberships(&synced(&alice, picnic.id()).await).await;
+    bobs.request_readd().await.unwrap();
+    bobs.request_readd().await.unwrap();
+    soon(async {
+        for client in [&alice, &carol, &alice, &carol] {
+            client.conversations().sync_all(&[]).await.unwrap();
+        }
+    })
+    .await;
+    let picnic = synced(&alice, picnic.id()).await;
+    assert_eq!(memberships(&picnic).await, before + 1);
+    let bobs = synced(&bob, picnic.id()).await;
+    bobs.send_text("again").await.unwrap();
+    let said = texts(&synced(&alice, picnic.id()).await).await;
+    assert_eq!(said, ["here", "here too", "again"]);
+}
+
+/// How many commits changed who is in.
+async fn memberships(conversation: &Conversation) -> usize {
+    let log = conversation.commit_log().await.unwrap();
+    let applied = log.iter().filter(|entry| entry.result == 1);
+    applied.filter(|entry| entry.cause == "Membership").count()
+}
 
 const LIFETIME: Duration = Duration::from_secs(84 * 24 * 3600);
 const REST: Duration = Duration::from_secs(8);
