@@ -24,6 +24,7 @@ const HELP = `node interop/run.mjs [options]
   --full             the long forms: many rounds of the bursts, groups of 250, all encounters
   --rounds N         N rounds of every scenario
   --port-offset N    shift the node's ports (0, or the first free offset)
+  --lanes N          N suites at a time, each on a node of its own (2; 1 with --full)
   --no-evm           do not start an Ethereum chain; skips the contract wallets
   --results FILE     where to leave the results as JSON
   --seed TEXT        what the wallets' keys are derived from (the time)`;
@@ -37,6 +38,7 @@ const { values: options } = parseArgs({
     full: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     'port-offset': { type: 'string' },
+    lanes: { type: 'string' },
     'no-evm': { type: 'boolean', default: false },
     results: { type: 'string' },
     seed: { type: 'string', default: String(Date.now()) },
@@ -133,7 +135,8 @@ async function play(suite, scenario, { hosts, node, chain, parties }) {
 function pairs(sdks) {
   const suite = (sdk, other, api) => {
     const can = (one) => [sdk, other].every((make) => !one.without?.includes(make) && (make !== 'browser' || one.pages !== false));
-    return { name: `${sdk}+${other} ${api}`, sdk, other, api, scenarios: encounters.filter(can) };
+    const wanted = (one) => !one.long || options.full || options.only?.includes(one.name);
+    return { name: `${sdk}+${other} ${api}`, sdk, other, api, scenarios: encounters.filter((one) => can(one) && wanted(one)) };
   };
   const both = ['v3', 'd14n'];
   if (options.pair) {
@@ -169,28 +172,43 @@ async function main() {
   const chains = await startChains(missing);
   const env = chains.test ? { ANVIL_URL: chains.test.url, [`CHAIN_RPC_${chains.public.id}`]: chains.public.url } : {};
   const hosts = await prepareHosts(env, missing);
-  const offset = options['port-offset'] === undefined ? await freeOffset() : Number(options['port-offset']);
-  const node = new TestNode({ program: resolve(options.program), offset, evm: Object.values(chains).map((chain) => chain.option) });
-  say(`the node was ready in ${await node.start()} ms, ports shifted by ${offset}`);
-
   const both = ['v3', 'd14n'];
   const suites = hosts.sdks.flatMap((sdk) => both.map((api) => ({ name: `${sdk} ${api}`, sdk, api, scenarios })));
   const parties = suites.map(({ sdk, api }) => ({ sdk, api }));
   if (parties.length) suites.push({ name: 'mixed', ...parties[0], scenarios: meetings, parties });
   suites.push(...pairs(hosts.sdks));
 
-  const results = [];
-  for (const suite of suites) {
+  const chosen = (suite) => {
     const chain = chainFor(suite, chains);
-    for (const scenario of suite.scenarios) {
-      if (options.only && !`${suite.name} ${scenario.name}`.includes(options.only)) continue;
-      if (scenario.needs === 'chain' && !chain) continue;
-      if (scenario.needs === 'ours' && !hosts.sdks.includes('ours')) continue;
-      const result = await play(suite, scenario, { hosts, node, chain, parties: suite.parties });
-      results.push({ suite: suite.name, scenario: scenario.name, ...result });
-    }
+    return suite.scenarios.filter((scenario) => {
+      if (options.only && !`${suite.name} ${scenario.name}`.includes(options.only)) return false;
+      if (scenario.needs === 'chain' && !chain) return false;
+      return scenario.needs !== 'ours' || hosts.sdks.includes('ours');
+    });
+  };
+  const waiting = suites.filter((suite) => chosen(suite).length > 0);
+  const nodes = [];
+  const most = Number(options.lanes ?? (options.full || options['port-offset'] !== undefined ? 1 : 2));
+  while (nodes.length < Math.min(most, waiting.length)) {
+    const offset = options['port-offset'] === undefined ? await freeOffset() : Number(options['port-offset']);
+    const name = nodes.length ? `node-${nodes.length + 1}` : 'node';
+    const node = new TestNode({ program: resolve(options.program), offset, evm: Object.values(chains).map((chain) => chain.option), name });
+    say(`the ${name} was ready in ${await node.start()} ms, ports shifted by ${offset}`);
+    nodes.push(node);
   }
-  await node.stop();
+
+  const results = [];
+  // Scenarios of a suite follow each other; suites share nothing but the machine.
+  const lane = async (node) => {
+    for (let suite = waiting.shift(); suite; suite = waiting.shift()) {
+      for (const scenario of chosen(suite)) {
+        const result = await play(suite, scenario, { hosts, node, chain: chainFor(suite, chains), parties: suite.parties });
+        results.push({ suite: suite.name, scenario: scenario.name, ...result });
+      }
+    }
+    await node.stop();
+  };
+  await Promise.all(nodes.map(lane));
   await Promise.all(Object.values(chains).map((chain) => chain.stop()));
   await hosts.close();
 
