@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Docs,
     /// Official XMTP SDKs.
     Interop,
+    /// The terminal chat in a real terminal.
+    Chat,
     /// The node's benchmark.
     Bench,
     /// The fuzz targets.
@@ -75,7 +77,13 @@ impl Step {
         {
             steps.push(Self::Deny);
         }
-        steps.extend([Self::Rust, Self::Docs, Self::Interop, Self::Bench]);
+        steps.extend([
+            Self::Rust,
+            Self::Docs,
+            Self::Interop,
+            Self::Chat,
+            Self::Bench,
+        ]);
         if full {
             steps.push(Self::Fuzz);
         }
@@ -109,6 +117,7 @@ impl Step {
                 )
             }),
             Self::Interop => report.step("interop", || interop(options)),
+            Self::Chat => report.step("chat", chat),
             Self::Bench => report.step("bench", || bench(options)),
             Self::Fuzz => report.step("fuzz", || fuzz::run(&FuzzArguments::every_target(600))),
         }
@@ -292,6 +301,23 @@ fn interop(options: &Options) -> anyhow::Result<Outcome> {
     } else {
         Outcome::PassedExcept(missing)
     })
+}
+
+/// Runs `interop/chat.mjs`: a person at a terminal that is tmux, and another one elsewhere.
+fn chat() -> anyhow::Result<Outcome> {
+    let Some(node) = in_path("node") else {
+        return Ok(Outcome::Skipped(
+            "no node found; get Node.js 20 or newer".to_owned(),
+        ));
+    };
+    if in_path("tmux").is_none() {
+        return Ok(Outcome::Skipped(
+            "no tmux found; get it with `apt-get install tmux`".to_owned(),
+        ));
+    }
+    let mut chat = Command::new(node);
+    chat.args(["interop/chat.mjs", "--program"]).arg(program()?);
+    call(&mut chat)
 }
 
 fn bench(options: &Options) -> anyhow::Result<Outcome> {

@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod bot;
+mod chat;
 pub mod cli;
 pub mod config;
 mod data_dir;

@@ -8,14 +8,14 @@ mod archive;
 mod ask;
 mod client;
 mod confirm;
-mod conversation;
+pub(crate) mod conversation;
 mod conversations;
 mod device_sync;
 mod explain;
-mod follow;
+pub(crate) mod follow;
 mod health;
-mod init;
-mod output;
+pub(crate) mod init;
+pub(crate) mod output;
 pub(crate) mod people;
 mod preferences;
 pub(crate) mod run;
@@ -25,7 +25,7 @@ pub(crate) mod shapes;
 pub(crate) mod value;
 mod variables;
 mod wallet;
-mod which;
+pub(crate) mod which;
 pub(crate) mod who;
 
 use std::io::{self, Write};
@@ -148,6 +148,11 @@ pub(crate) enum ClientSide {
     /// Print what is said, as it is said
     #[command(after_help = "Example: folkmoot tail picnic -n 20")]
     Tail(As<people::Tail>),
+    /// Talk, on the whole screen of the terminal
+    ///
+    /// Conversations on the left, messages on the right, what you write below. `?` shows all keys.
+    #[command(after_help = "Example: folkmoot chat alice")]
+    Chat(As<crate::chat::Chat>),
     /// Show who we are
     #[command(after_help = "Example: folkmoot whoami --json")]
     #[command(name = "whoami")]
@@ -174,6 +179,7 @@ impl ClientSide {
             Self::Xmtp(command) => command.run(out).await,
             Self::Send(command) => command.run(out).await,
             Self::Tail(command) => command.run(out).await,
+            Self::Chat(command) => command.run(out).await,
             Self::WhoAmI(command) => command.run(out).await,
             Self::Bot(command) => command.run(out).await,
             Self::Contacts(command) => command.run(out),

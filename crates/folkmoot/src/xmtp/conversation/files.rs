@@ -354,7 +354,7 @@ fn told(kind: &'static str, path: &Path, attachment: &Attachment) -> Value {
 }
 
 /// A file as an attachment.
-fn read_file(path: &Path, mime: Option<String>) -> anyhow::Result<Attachment> {
+pub(crate) fn read_file(path: &Path, mime: Option<String>) -> anyhow::Result<Attachment> {
     let name = path.file_name().and_then(|name| name.to_str());
     Ok(Attachment {
         filename: name.map(str::to_owned),
@@ -412,7 +412,7 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::
 }
 
 /// Writes a file that was not there before.
-fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let opened = OpenOptions::new().write(true).create_new(true).open(path);
     let mut file = opened.map_err(|cause| match cause.kind() {
         io::ErrorKind::AlreadyExists => Failure::new(
@@ -432,7 +432,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// The name that a sender gave, if it is a plain name: no path, nothing hidden.
-fn plain_name(name: Option<&str>) -> Option<String> {
+pub(crate) fn plain_name(name: Option<&str>) -> Option<String> {
     let name = name?;
     let last = name.rsplit(['/', '\\']).next()?.trim();
     let plain = last
@@ -493,7 +493,11 @@ pub(crate) fn mime_type(path: &Path) -> &'static str {
 }
 
 /// Posts `payload`, and says where it lies then.
-async fn upload(url: &str, token: Option<&str>, payload: Bytes) -> anyhow::Result<String> {
+pub(crate) async fn upload(
+    url: &str,
+    token: Option<&str>,
+    payload: Bytes,
+) -> anyhow::Result<String> {
     let failed = |cause: reqwest::Error| {
         Failure::new(
             Exit::Network,
@@ -530,7 +534,10 @@ async fn upload(url: &str, token: Option<&str>, payload: Bytes) -> anyhow::Resul
 }
 
 /// Fetches the encrypted file of a message. Redirects are not followed: they could lead anywhere.
-async fn download(remote: &RemoteAttachment, allow_http: bool) -> anyhow::Result<Vec<u8>> {
+pub(crate) async fn download(
+    remote: &RemoteAttachment,
+    allow_http: bool,
+) -> anyhow::Result<Vec<u8>> {
     let url = match remote.check_url() {
         Ok(url) => url,
         Err(_) if allow_http && remote.url.starts_with("http://") => &remote.url,

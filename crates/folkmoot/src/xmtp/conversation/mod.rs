@@ -2,7 +2,7 @@
 
 mod actions;
 mod disappearing;
-mod files;
+pub(crate) mod files;
 mod filter;
 mod inspect;
 mod manage;
