@@ -16,10 +16,15 @@ pub struct Leaf {
     /// Index among the leaves, from 0. For a leaf that is only being added: where it will sit,
     /// or `u32::MAX` as long as that is open.
     pub index: u32,
-    /// The inbox that the leaf's credential names.
+    /// The inbox that the leaf's credential names, else [`Leaf::NOBODY`].
     pub inbox_id: InboxId,
     /// The leaf's signature key.
     pub installation: InstallationKey,
+}
+
+impl Leaf {
+    /// The inbox of a leaf whose credential names none. Nobody has it: inbox ids are hashes.
+    pub const NOBODY: InboxId = InboxId::from_bytes([0; 32]);
 }
 
 /// The extensions of a group context: extension type to extension data, as they travel.

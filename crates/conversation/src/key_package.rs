@@ -72,6 +72,17 @@ impl KeyPackage {
     }
 }
 
+#[cfg(test)]
+impl KeyPackage {
+    /// The same with another key package for openmls, which was not verified.
+    pub(crate) fn with_mls(self, package: mls::KeyPackage) -> Self {
+        Self {
+            package: Some(Box::new(package)),
+            ..self
+        }
+    }
+}
+
 impl<'a> KeyPackageIn<'a> {
     /// Decodes a bare TLS `KeyPackage`, to the last byte.
     ///

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     error::StagedError,
-    installation::{InvalidLeaf, leaf},
+    installation::{InvalidLeaf, leaf, seat},
     profile,
     rows::{decode, encode},
 };
@@ -214,7 +214,9 @@ pub(super) fn proposal_fact(
     };
     let kind = match queued.proposal() {
         mls::Proposal::Add(add) => {
-            ProposalKind::Add(leaf_of(u32::MAX, add.key_package().leaf_node())?)
+            let node = add.key_package().leaf_node();
+            let key = node.signature_key().as_slice();
+            ProposalKind::Add(seat(u32::MAX, node.credential(), key)?)
         }
         mls::Proposal::Update(update) => {
             let index = proposer.map_or(u32::MAX, |leaf| leaf.index);
@@ -255,7 +257,7 @@ pub(crate) fn members(
 ) -> Result<Vec<Leaf>, InvalidLeaf> {
     members
         .map(|member| {
-            leaf(
+            seat(
                 member.index.u32(),
                 &member.credential,
                 &member.signature_key,

@@ -125,7 +125,7 @@ impl Group {
     /// All members in the order of their leaves.
     #[must_use]
     pub fn members(&self) -> Vec<Leaf> {
-        // Joining and merging refuse leaves that do not say who they are.
+        // openmls lets nobody in whose signature key is none of the suite's.
         members(self.mls.members()).unwrap_or_default()
     }
 

@@ -121,6 +121,24 @@ pub(crate) fn leaf(
     })
 }
 
+/// The same for those who are in a tree or are added to it, with [`Leaf::NOBODY`] where the
+/// credential names no inbox: others go by the signature key alone and take such a commit.
+pub(crate) fn seat(
+    index: u32,
+    credential: &mls::Credential,
+    signature_key: &[u8],
+) -> Result<Leaf, InvalidLeaf> {
+    leaf(index, credential, signature_key).or_else(|_| {
+        Ok(Leaf {
+            index,
+            inbox_id: Leaf::NOBODY,
+            installation: signature_key
+                .try_into()
+                .map_err(|_| InvalidLeaf::Key(index))?,
+        })
+    })
+}
+
 /// A leaf does not say who sits in it. The number is the leaf's index, or `u32::MAX` for one
 /// that is only being added.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -44,6 +44,23 @@ impl Person {
         (verified.unwrap(), made.secrets)
     }
 
+    /// A key package whose credential holds these bytes.
+    pub(crate) fn key_package_saying(&mut self, identity: &[u8]) -> KeyPackage {
+        use openmls::prelude as mls;
+        let (package, _) = self.key_package();
+        let provider = super::provider::Provider::default();
+        provider.draw_from(&mut self.entropy);
+        let credential = mls::CredentialWithKey {
+            credential: mls::BasicCredential::new(identity.to_vec()).into(),
+            signature_key: self.me.key().as_bytes().to_vec().into(),
+        };
+        let bundle = mls::KeyPackage::builder()
+            .leaf_node_capabilities(super::profile::capabilities(self.me.generation()))
+            .build(super::profile::SUITE, &provider, &self.me, credential)
+            .unwrap();
+        package.with_mls(bundle.key_package().clone())
+    }
+
     /// Begins a group.
     pub(crate) fn founds(self) -> Member {
         self.founds_with(&context())

@@ -61,6 +61,41 @@ fn three_members_hear_each_other() {
 }
 
 #[test]
+fn who_has_no_readable_credential_can_be_added_and_is_nobody() {
+    let (mut alice, mut bob, _carol) = three();
+    let mut dave = Person::new(4);
+    let installation = dave.me.key();
+    let commit = alice.commits(CommitPlan {
+        adds: vec![dave.key_package_saying(b"not a message")],
+        ..CommitPlan::default()
+    });
+    alice.group.merge_own(&commit.staged).unwrap();
+    let staged = bob.stages(&commit.message);
+    let added = staged.facts().proposals.iter().find_map(|fact| {
+        let ProposalKind::Add(leaf) = fact.kind else {
+            return None;
+        };
+        Some((leaf.inbox_id, leaf.installation))
+    });
+    assert_eq!(added, Some((Leaf::NOBODY, installation)));
+    bob.group.merge(staged).unwrap();
+    let members = bob.group.members();
+    assert_eq!(members.len(), 4);
+    assert_eq!(members[3].inbox_id, Leaf::NOBODY);
+    // The rest goes on, and can take the stranger out again.
+    assert_eq!(
+        bob.hears(&alice.says("who is that?")).unwrap(),
+        "who is that?"
+    );
+    let commit = bob.commits_and_merges(CommitPlan {
+        removes: vec![members[3].index],
+        ..CommitPlan::default()
+    });
+    alice.follows(&commit);
+    same_epoch(&[&alice, &bob]);
+}
+
+#[test]
 fn a_commit_tells_everything_that_it_changes() {
     let (mut alice, mut bob, mut carol) = three();
     let (package, _) = Person::new(4).key_package();
