@@ -147,6 +147,7 @@ impl Connection {
                 },
             };
             let again = repeat == Repeat::Safe
+                && !error.is_too_large()
                 && match error {
                     NetworkError::Interrupted { .. } | NetworkError::Limited { .. } => true,
                     NetworkError::Unreachable { .. } => self.reached.load(Ordering::Relaxed),

@@ -205,7 +205,15 @@ impl D14n {
             let request = request.clone();
             async move { node_client(service).get_newest_envelope(request).await }
         };
-        let answer = self.ask(CALL, call).await?;
+        let answer = match self.ask(CALL, call).await {
+            Err(error) if error.is_too_large() && topics.len() > 1 => {
+                let (some, others) = topics.split_at(topics.len() / 2);
+                let mut newest = Box::pin(self.newest_of(some)).await?;
+                newest.extend(Box::pin(self.newest_of(others)).await?);
+                return Ok(newest);
+            }
+            answer => answer?,
+        };
         expect_count(CALL, "results", topics.len(), answer.results.len())?;
         let opened = answer.results.into_iter().map(|one| {
             let opened = one.originator_envelope.map(Opened::open);
@@ -214,15 +222,23 @@ impl D14n {
         opened.collect()
     }
 
-    /// What a few inboxes have in their logs after the lowest of the given numbers.
+    /// What a few inboxes have in their logs after the lowest of the given numbers. A log that is
+    /// too long for one answer alone is cut.
     async fn identity_logs(&self, wanted: &[(InboxId, u64)]) -> Result<Vec<Opened>, NetworkError> {
         let topics = wanted
             .iter()
             .map(|(inbox, _)| Topic::identity(inbox).as_bytes().clone());
         let lowest = wanted.iter().map(|(_, after)| *after).min().unwrap_or(0);
         let seen = Cursor::from_iter([(IDENTITY_ORIGINATOR, lowest)]);
-        // Logs have at most a few hundred entries, far below what is read at once.
-        let (found, _) = self.pages(topics.collect(), &seen).await?;
+        let (found, cut) = self.pages(topics.collect(), &seen).await?;
+        if !cut || wanted.len() < 2 {
+            return Ok(found);
+        }
+        // The logs have a few hundred entries each; some of these here are bloated.
+        drop(found);
+        let (some, others) = wanted.split_at(wanted.len() / 2);
+        let mut found = Box::pin(self.identity_logs(some)).await?;
+        found.extend(Box::pin(self.identity_logs(others)).await?);
         Ok(found)
     }
 }
@@ -410,10 +426,9 @@ impl Network for D14n {
     ) -> Result<Page<GroupEnvelope>, NetworkError> {
         let topic = group_topic(group)?;
         let (found, more) = self.pages(vec![topic.as_bytes().clone()], after).await?;
-        let envelopes = found.into_iter().filter_map(Opened::group_envelope);
-        let envelopes = envelopes.filter(|one| one.group_id == *group).collect();
+        let envelopes = found.into_iter().map(|one| one.group_envelope_of(group));
         Ok(Page {
-            envelopes: envelope::in_causal_order(envelopes, after),
+            envelopes: envelope::in_causal_order(envelopes.collect(), after),
             more,
         })
     }
@@ -449,10 +464,11 @@ impl Network for D14n {
     ) -> Result<Page<WelcomeEnvelope>, NetworkError> {
         let topic = welcome_topic(destination);
         let (found, more) = self.pages(vec![topic.as_bytes().clone()], after).await?;
-        let envelopes = found.into_iter().filter_map(Opened::welcome_envelope);
-        let envelopes = envelopes.filter(|one| one.welcome.destination == *destination);
+        let envelopes = found.into_iter();
         Ok(Page {
-            envelopes: envelopes.collect(),
+            envelopes: envelopes
+                .map(|one| one.welcome_envelope_to(destination))
+                .collect(),
             more,
         })
     }

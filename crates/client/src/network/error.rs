@@ -93,6 +93,17 @@ impl NetworkError {
         }
     }
 
+    /// Whether the answer to a question has more bytes than the network allows, so that a smaller
+    /// question may be answered. There is no status for it: servers and we ourselves say it in
+    /// words.
+    pub(super) fn is_too_large(&self) -> bool {
+        let (Self::Limited { cause, .. } | Self::Refused { cause, .. }) = self else {
+            return false;
+        };
+        let words = ["ask for fewer", "larger than max", "length too large"];
+        words.iter().any(|words| cause.contains(words))
+    }
+
     /// What a person can do about it, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {

@@ -65,6 +65,39 @@ impl V3 {
 }
 
 impl V3 {
+    /// The key packages of some installations, in their order.
+    async fn key_packages_of(
+        &self,
+        installations: &[InstallationKey],
+    ) -> Result<Vec<Option<Bytes>>, NetworkError> {
+        const CALL: &str = "MlsApi/FetchKeyPackages";
+        let keys = installations.iter();
+        let request = mls::FetchKeyPackagesRequest {
+            installation_keys: keys
+                .map(|key| Bytes::copy_from_slice(key.as_bytes()))
+                .collect(),
+        };
+        let call = |service| {
+            let request = request.clone();
+            async move { mls_client(service).fetch_key_packages(request).await }
+        };
+        let answer = match self.connection.call(CALL, Repeat::Safe, call).await {
+            Err(error) if error.is_too_large() && installations.len() > 1 => {
+                let (some, others) = installations.split_at(installations.len() / 2);
+                let mut packages = Box::pin(self.key_packages_of(some)).await?;
+                packages.extend(Box::pin(self.key_packages_of(others)).await?);
+                return Ok(packages);
+            }
+            answer => answer?,
+        };
+        let count = answer.key_packages.len();
+        expect_count(CALL, "key_packages", installations.len(), count)?;
+        let packages = answer.key_packages.into_iter();
+        Ok(packages
+            .map(|one| some(one.key_package_tls_serialized))
+            .collect())
+    }
+
     /// The logs of a few inboxes, in their order.
     async fn identity_logs(
         &self,
@@ -84,7 +117,15 @@ impl V3 {
             let request = request.clone();
             async move { identity_client(service).get_identity_updates(request).await }
         };
-        let answer = self.connection.call(CALL, Repeat::Safe, call).await?;
+        let answer = match self.connection.call(CALL, Repeat::Safe, call).await {
+            Err(error) if error.is_too_large() && wanted.len() > 1 => {
+                let (some, others) = wanted.split_at(wanted.len() / 2);
+                let mut logs = Box::pin(self.identity_logs(some)).await?;
+                logs.extend(Box::pin(self.identity_logs(others)).await?);
+                return Ok(logs);
+            }
+            answer => answer?,
+        };
         expect_count(CALL, "responses", wanted.len(), answer.responses.len())?;
         let logs = wanted.iter().zip(answer.responses);
         logs.map(|((inbox, after), log)| identity_log(CALL, inbox, *after, log))
@@ -199,23 +240,9 @@ impl Network for V3 {
         &self,
         installations: &[InstallationKey],
     ) -> Result<Vec<Option<Bytes>>, NetworkError> {
-        const CALL: &str = "MlsApi/FetchKeyPackages";
         let mut found = Vec::with_capacity(installations.len());
         for chunk in installations.chunks(KEY_PACKAGES_AT_ONCE) {
-            let keys = chunk
-                .iter()
-                .map(|key| Bytes::copy_from_slice(key.as_bytes()));
-            let request = mls::FetchKeyPackagesRequest {
-                installation_keys: keys.collect(),
-            };
-            let call = |service| {
-                let request = request.clone();
-                async move { mls_client(service).fetch_key_packages(request).await }
-            };
-            let answer = self.connection.call(CALL, Repeat::Safe, call).await?;
-            expect_count(CALL, "key_packages", chunk.len(), answer.key_packages.len())?;
-            let packages = answer.key_packages.into_iter();
-            found.extend(packages.map(|one| some(one.key_package_tls_serialized)));
+            found.extend(self.key_packages_of(chunk).await?);
         }
         Ok(found)
     }
@@ -586,6 +613,7 @@ pub(super) fn welcome_bytes(welcome: &Welcome) -> usize {
 }
 
 /// What is wrong with a part of an answer; the call is named by who made it.
+#[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) field: &'static str,
     pub(super) cause: String,

@@ -30,18 +30,22 @@ pub(super) struct Opened {
     pub(super) created_ns: u64,
     /// Bytes of the whole envelope.
     pub(super) bytes: usize,
-    topic: Topic,
-    depends_on: Cursor,
-    payload: Payload,
+    /// `None` when it cannot be read: it has a place in the log all the same.
+    inside: Option<Inside>,
 }
 
-impl Opened {
-    /// Takes off the wrappings.
-    pub(super) fn open(envelope: OriginatorEnvelope) -> Result<Self, Wrong> {
-        let bytes = envelope.unsigned_originator_envelope.len();
-        let numbered = UnsignedOriginatorEnvelope::decode(envelope.unsigned_originator_envelope)
-            .map_err(|cause| Wrong::new("unsigned_originator_envelope", cause))?;
-        let paid = PayerEnvelope::decode(numbered.payer_envelope_bytes)
+/// What a client put together.
+#[derive(Debug)]
+struct Inside {
+    topic: Topic,
+    depends_on: Cursor,
+    /// `None` when it is missing or of a kind that is not known here.
+    payload: Option<Payload>,
+}
+
+impl Inside {
+    fn read(payer_envelope: Bytes) -> Result<Self, Wrong> {
+        let paid = PayerEnvelope::decode(payer_envelope)
             .map_err(|cause| Wrong::new("payer_envelope_bytes", cause))?;
         let inner = ClientEnvelope::decode(paid.unsigned_client_envelope)
             .map_err(|cause| Wrong::new("unsigned_client_envelope", cause))?;
@@ -49,35 +53,85 @@ impl Opened {
             .aad
             .ok_or_else(|| Wrong::new("aad", "it is missing"))?;
         Ok(Self {
-            originator: numbered.originator_node_id,
-            sequence: numbered.originator_sequence_id,
-            created_ns: u64::try_from(numbered.originator_ns).unwrap_or(0),
-            bytes,
             topic: Topic::parse(aad.target_topic)
                 .map_err(|cause| Wrong::new("target_topic", cause))?,
             depends_on: aad.depends_on.map(Into::into).unwrap_or_default(),
-            payload: inner
-                .payload
-                .ok_or_else(|| Wrong::new("payload", "it is missing or unknown"))?,
+            payload: inner.payload,
+        })
+    }
+}
+
+impl Opened {
+    /// Takes off the wrappings. Only the outermost, which says where the envelope stands, must be
+    /// readable.
+    pub(super) fn open(envelope: OriginatorEnvelope) -> Result<Self, Wrong> {
+        let bytes = envelope.unsigned_originator_envelope.len();
+        let numbered = UnsignedOriginatorEnvelope::decode(envelope.unsigned_originator_envelope)
+            .map_err(|cause| Wrong::new("unsigned_originator_envelope", cause))?;
+        let (originator, sequence) = (numbered.originator_node_id, numbered.originator_sequence_id);
+        let inside = Inside::read(numbered.payer_envelope_bytes);
+        let inside = inside.inspect_err(|wrong| {
+            let Wrong { field, cause } = wrong;
+            tracing::debug!(
+                originator,
+                sequence,
+                field,
+                cause,
+                "an envelope cannot be read"
+            );
+        });
+        Ok(Self {
+            originator,
+            sequence,
+            created_ns: u64::try_from(numbered.originator_ns).unwrap_or(0),
+            bytes,
+            inside: inside.ok(),
         })
     }
 
     /// Whether it holds a group message.
     pub(super) const fn is_group_message(&self) -> bool {
-        matches!(self.payload, Payload::GroupMessage(_))
+        matches!(
+            &self.inside,
+            Some(Inside {
+                payload: Some(Payload::GroupMessage(_)),
+                ..
+            })
+        )
+    }
+
+    /// The group message. What is none of `group`, whose log it is in, has no content: readers pass
+    /// it like any other that they cannot read.
+    pub(super) fn group_envelope_of(self, group: &GroupId) -> GroupEnvelope {
+        let empty = GroupEnvelope {
+            group_id: group.clone(),
+            originator: self.originator,
+            sequence: self.sequence,
+            created_ns: self.created_ns,
+            is_commit: false,
+            data: Bytes::new(),
+            sender_hmac: Bytes::new(),
+            should_push: false,
+            depends_on: Cursor::new(),
+        };
+        let envelope = self.group_envelope();
+        envelope
+            .filter(|envelope| envelope.group_id == *group)
+            .unwrap_or(empty)
     }
 
     /// The group message, if it is one.
     pub(super) fn group_envelope(self) -> Option<GroupEnvelope> {
-        let Payload::GroupMessage(message) = self.payload else {
+        let inside = self.inside?;
+        let Some(Payload::GroupMessage(message)) = inside.payload else {
             return None;
         };
         let mls::group_message_input::Version::V1(message) = message.version?;
-        if self.topic.kind() != TopicKind::GroupMessages {
+        if inside.topic.kind() != TopicKind::GroupMessages {
             return None;
         }
         Some(GroupEnvelope {
-            group_id: GroupId::try_from(self.topic.identifier()).ok()?,
+            group_id: GroupId::try_from(inside.topic.identifier()).ok()?,
             originator: self.originator,
             sequence: self.sequence,
             created_ns: self.created_ns,
@@ -85,17 +139,41 @@ impl Opened {
             data: message.data,
             sender_hmac: message.sender_hmac,
             should_push: message.should_push,
-            depends_on: self.depends_on,
+            depends_on: inside.depends_on,
         })
+    }
+
+    /// The welcome. What is none to `destination`, whose log it is in, has no content: nobody can
+    /// open it.
+    pub(super) fn welcome_envelope_to(self, destination: &InstallationKey) -> WelcomeEnvelope {
+        let empty = WelcomeEnvelope {
+            originator: self.originator,
+            sequence: self.sequence,
+            created_ns: self.created_ns,
+            welcome: Welcome {
+                destination: *destination,
+                content: WelcomeContent::Welcome {
+                    data: Bytes::new(),
+                    hpke_public_key: Bytes::new(),
+                    wrapper_algorithm: 0,
+                    metadata: Bytes::new(),
+                },
+            },
+        };
+        let envelope = self.welcome_envelope();
+        envelope
+            .filter(|envelope| envelope.welcome.destination == *destination)
+            .unwrap_or(empty)
     }
 
     /// The welcome, if it is one.
     pub(super) fn welcome_envelope(self) -> Option<WelcomeEnvelope> {
         use mls::welcome_message_input::Version;
-        let Payload::WelcomeMessage(message) = self.payload else {
+        let inside = self.inside?;
+        let Some(Payload::WelcomeMessage(message)) = inside.payload else {
             return None;
         };
-        if self.topic.kind() != TopicKind::WelcomeMessages {
+        if inside.topic.kind() != TopicKind::WelcomeMessages {
             return None;
         }
         let content = match message.version? {
@@ -116,31 +194,33 @@ impl Opened {
             sequence: self.sequence,
             created_ns: self.created_ns,
             welcome: Welcome {
-                destination: InstallationKey::try_from(self.topic.identifier()).ok()?,
+                destination: InstallationKey::try_from(inside.topic.identifier()).ok()?,
                 content,
             },
         })
     }
 
-    /// The identity update and its inbox, if it is one.
+    /// The identity update and its inbox, if it stands in the log of one. What is none there has no
+    /// content, so that the log is seen to be broken.
     pub(super) fn identity_entry(self) -> Option<(InboxId, IdentityEntry)> {
-        let Payload::IdentityUpdate(update) = self.payload else {
-            return None;
-        };
-        if self.topic.kind() != TopicKind::IdentityUpdates {
+        let inside = self.inside?;
+        if inside.topic.kind() != TopicKind::IdentityUpdates {
             return None;
         }
         let entry = IdentityEntry {
             sequence: self.sequence,
             created_ns: self.created_ns,
-            update,
+            update: match inside.payload {
+                Some(Payload::IdentityUpdate(update)) => update,
+                _ => Bytes::new(),
+            },
         };
-        Some((InboxId::try_from(self.topic.identifier()).ok()?, entry))
+        Some((InboxId::try_from(inside.topic.identifier()).ok()?, entry))
     }
 
     /// The key package, if it is one.
     pub(super) fn key_package(self) -> Option<Bytes> {
-        let Payload::UploadKeyPackage(upload) = self.payload else {
+        let Some(Payload::UploadKeyPackage(upload)) = self.inside?.payload else {
             return None;
         };
         let package = upload.key_package?.key_package_tls_serialized;
@@ -185,6 +265,8 @@ pub(super) fn in_causal_order(envelopes: Vec<GroupEnvelope>, seen: &Cursor) -> V
 
 #[cfg(test)]
 mod tests {
+    use folkmoot_wire::proto::xmtp::xmtpv4::envelopes::AuthenticatedData;
+
     use super::*;
 
     fn message(originator: u32, sequence: u64, time: u64, after: &[(u32, u64)]) -> GroupEnvelope {
@@ -199,6 +281,54 @@ mod tests {
             is_commit: originator == 0,
             depends_on: after.iter().copied().collect(),
         }
+    }
+
+    fn wrapped(payer_envelope: Vec<u8>) -> OriginatorEnvelope {
+        let numbered = UnsignedOriginatorEnvelope {
+            originator_node_id: 100,
+            originator_sequence_id: 7,
+            payer_envelope_bytes: payer_envelope.into(),
+            ..Default::default()
+        };
+        OriginatorEnvelope {
+            unsigned_originator_envelope: numbered.encode_to_vec().into(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_its_place_in_the_log() {
+        let group = GroupId::try_from(vec![1; 16]).unwrap();
+        let nobody = InboxId::from_bytes([2; 32]);
+        let to = InstallationKey::from_bytes([3; 32]);
+        let open = |bytes: &[u8]| Opened::open(wrapped(bytes.to_vec())).unwrap();
+        let junk = || open(b"junk");
+        let read = junk().group_envelope_of(&group);
+        assert_eq!((read.originator, read.sequence), (100, 7));
+        assert!(read.data.is_empty() && read.group_id == group);
+        assert_eq!(junk().welcome_envelope_to(&to).sequence, 7);
+        assert!(junk().identity_entry().is_none() && junk().key_package().is_none());
+
+        // A payload of a kind that is not known here, in the log of an inbox.
+        let inner = ClientEnvelope {
+            aad: Some(AuthenticatedData {
+                target_topic: Topic::identity(&nobody).as_bytes().clone(),
+                depends_on: None,
+            }),
+            payload: None,
+        };
+        let paid = PayerEnvelope {
+            unsigned_client_envelope: inner.encode_to_vec().into(),
+            ..Default::default()
+        };
+        let (inbox, entry) = open(&paid.encode_to_vec()).identity_entry().unwrap();
+        assert_eq!((inbox, entry.sequence), (nobody, 7));
+        assert!(entry.update.is_empty());
+        let bad = OriginatorEnvelope {
+            unsigned_originator_envelope: Bytes::from_static(b"junk"),
+            ..Default::default()
+        };
+        assert!(Opened::open(bad).is_err());
     }
 
     fn order(envelopes: Vec<GroupEnvelope>, seen: &[(u32, u64)]) -> Vec<(u32, u64)> {
