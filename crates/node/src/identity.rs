@@ -18,6 +18,9 @@ use crate::{
 
 /// The most updates that an inbox's log may hold.
 pub(crate) const MOST_UPDATES: usize = 256;
+/// The most bytes of one update, so that a whole log fits into one answer. An update that revokes
+/// a hundred installations by passkey has half as many.
+const MOST_UPDATE_BYTES: usize = 90 << 10;
 /// The field of a request that has an update.
 const FIELD: &str = "identity_update";
 /// The most questions to contract wallets that one update may need: each is a call to a chain.
@@ -231,6 +234,15 @@ impl IdentityService {
 }
 
 fn decode<'a>(candidate: &Candidate<'a>) -> Result<Decoded<'a>, NodeError> {
+    if candidate.update.len() > MOST_UPDATE_BYTES {
+        return Err(NodeError::field(
+            FIELD,
+            format!(
+                "has {} bytes; the most is {MOST_UPDATE_BYTES}",
+                candidate.update.len()
+            ),
+        ));
+    }
     let update = IdentityUpdate::decode(candidate.update).map_err(|cause| NodeError::Update {
         field: FIELD.to_owned(),
         cause,
