@@ -33,6 +33,8 @@ use crate::{
 
 /// How often the client looks whether something of its own is due.
 const TICK: Duration = Duration::from_secs(5);
+/// The same while what is due fails again and again.
+const LONGEST_TICK: Duration = Duration::from_secs(300);
 
 /// One installation of one inbox, on one network. Cheap to clone; the last clone that goes ends the
 /// background work and closes the database.
@@ -597,15 +599,20 @@ impl std::fmt::Debug for Client {
 }
 
 async fn look_after_key_packages(core: Weak<Core>) {
+    let mut pause = TICK;
     loop {
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(pause).await;
         // The client itself must not live on because of this.
         let Some(key_packages) = core.upgrade().map(|core| core.key_packages.clone()) else {
             return;
         };
-        if let Err(error) = key_packages.run_due().await {
-            tracing::warn!(%error, "the key package could not be renewed; it will be tried again");
-        }
+        pause = match key_packages.run_due().await {
+            Ok(_) => TICK,
+            Err(error) => {
+                tracing::warn!(%error, "the key package could not be renewed; it will be tried again");
+                (pause * 2).min(LONGEST_TICK)
+            }
+        };
     }
 }
 

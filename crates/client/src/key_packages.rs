@@ -11,6 +11,7 @@ use folkmoot_conversation::{
 };
 use folkmoot_wire::{InboxId, InstallationKey};
 use rusqlite::{Connection, OptionalExtension, params};
+use zeroize::Zeroizing;
 
 use crate::{
     Error,
@@ -165,29 +166,32 @@ impl KeyPackages {
     /// it was replaced.
     pub(crate) async fn run_due(&self) -> Result<bool, Error> {
         let now_ns = self.0.clock.now_ns();
-        let is_due = self.due_ns().await? <= now_ns;
+        let due_ns = self.due_ns().await?;
+        let is_due = due_ns <= now_ns;
         if is_due {
-            self.renew().await?;
+            self.renew(due_ns).await?;
         }
         self.forget(now_ns).await?;
         Ok(is_due)
     }
 
-    /// Replaces the key package now.
-    pub(crate) async fn renew(&self) -> Result<(), Error> {
+    /// Replaces the key package that was due at `due_ns`: by the one that was made since then and
+    /// did not come through, or else by one that is made now.
+    async fn renew(&self, due_ns: u64) -> Result<(), Error> {
         let _one = self.0.renewing.lock().await;
         let now_ns = self.0.clock.now_ns();
-        let package = Self::make(&self.0.me, now_ns);
-        let secrets = package.secrets;
-        let keep = self.0.database.write(move |transaction| {
-            Self::keep(transaction, &secrets, now_ns)?;
-            Ok(transaction.last_insert_rowid())
+        let me = self.0.me.clone();
+        let prepare = self.0.database.write(move |transaction| {
+            if let Some(left) = Self::left_over(transaction, due_ns, now_ns)? {
+                return Ok(left);
+            }
+            let package = Self::make(&me, now_ns);
+            Self::keep(transaction, &package.secrets, now_ns)?;
+            Ok((transaction.last_insert_rowid(), now_ns, package.bytes))
         });
-        let newest = keep.await?;
+        let (newest, made_ns, bytes) = prepare.await?;
         let (network, key) = (&self.0.network, self.0.me.key());
-        network
-            .upload_key_package(&key, package.bytes.into())
-            .await?;
+        network.upload_key_package(&key, bytes.into()).await?;
         let replaced = self.0.database.write(move |transaction| {
             transaction.execute(
                 "UPDATE key_package SET delete_after_ns = ?1
@@ -196,13 +200,39 @@ impl KeyPackages {
             )?;
             transaction.execute(
                 "UPDATE identity SET next_rotation_ns = ?1",
-                [to_sql(Self::renewal_ns(now_ns))],
+                [to_sql(Self::renewal_ns(made_ns))],
             )?;
             Ok(())
         });
         replaced.await?;
         tracing::debug!("replaced the key package");
         Ok(())
+    }
+
+    /// The newest key package, if it was made since `since_ns`, when the one before became due, and
+    /// so never came through: its row, when it was made, itself. One that is old is of no use.
+    fn left_over(
+        connection: &Connection,
+        since_ns: u64,
+        now_ns: u64,
+    ) -> Result<Option<(i64, u64, Vec<u8>)>, DbError> {
+        let newest: Option<(i64, i64, Vec<u8>)> = connection
+            .prepare_cached(
+                "SELECT id, created_ns, secrets FROM key_package ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((id, made_ns, secrets)) = newest else {
+            return Ok(None);
+        };
+        let (made_ns, secrets) = (from_sql(made_ns), Zeroizing::new(secrets));
+        if made_ns < since_ns || Self::renewal_ns(made_ns) <= now_ns {
+            return Ok(None);
+        }
+        let corrupt = |cause| DbError::corrupt("key_package.secrets", cause);
+        let secrets = KeyPackageSecrets::from_bytes(&secrets).map_err(corrupt)?;
+        let package = secrets.key_package().map_err(corrupt)?;
+        Ok(Some((id, made_ns, package)))
     }
 
     /// Forgets the secrets of key packages that were replaced long enough ago.

@@ -108,12 +108,10 @@ impl Core {
             .read(move |db| Ok(rows::cursor(db, me.as_bytes(), CursorKind::Welcomes)?))
             .await?;
         let mut joined = Vec::new();
-        let mut some = false;
         for envelope in envelopes {
             if envelope.sequence <= seen.last_seen(envelope.originator) {
                 continue;
             }
-            some = true;
             let place = (envelope.originator, envelope.sequence);
             let kept = self.db.read(|db| Ok(rows::PendingWelcome::count(db)?));
             let waits: &[_] = match kept.await? {
@@ -144,23 +142,18 @@ impl Core {
             }
             seen.advance(envelope.originator, envelope.sequence);
         }
-        if some {
-            let now_ns = self.now_ns();
-            self.db
-                .write(move |db| KeyPackages::renew_soon(db, now_ns))
-                .await?;
-        }
         Ok(joined)
     }
 
     async fn pass_welcome(&self, place: (u32, u64)) -> Result<(), Error> {
         let me = self.me.key();
+        let now_ns = self.now_ns();
         self.db
             .write(move |db| {
                 let (originator, sequence) = place;
                 let kind = CursorKind::Welcomes;
                 rows::advance_cursor(db, me.as_bytes(), kind, originator, sequence)?;
-                Ok(())
+                KeyPackages::renew_soon(db, now_ns)
             })
             .await?;
         Ok(())
@@ -230,7 +223,7 @@ impl Core {
                     (pending.envelope.originator, pending.envelope.sequence);
                 let kind = CursorKind::Welcomes;
                 rows::advance_cursor(db, me.as_bytes(), kind, originator, sequence)?;
-                Ok(())
+                KeyPackages::renew_soon(db, now_ns)
             })
             .await?;
         Ok(())
@@ -512,6 +505,7 @@ impl State {
             .write(move |db| {
                 let kind = CursorKind::Welcomes;
                 rows::advance_cursor(db, installation.as_bytes(), kind, originator, sequence)?;
+                KeyPackages::renew_soon(db, now_ns)?;
                 rows::forget_intents(db, &id)?;
                 rows::reset_pending_removal(db, &id)?;
                 Readd::forget(db, &id)?;

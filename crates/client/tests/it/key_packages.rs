@@ -5,11 +5,12 @@ use folkmoot_client::{Background, Client, Clock, ManualClock, Unusable, db::rusq
 use folkmoot_testkit::TestNode;
 use folkmoot_wire::InstallationKey;
 
-use crate::support::{Generation, both_generations, client, wallet};
+use crate::support::{Generation, Wire, both_generations, client, wallet};
 
 both_generations!(
     a_key_package_is_renewed_in_time,
     secrets_outlive_their_key_package_by_a_day,
+    one_that_does_not_come_through_is_uploaded_again,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -53,6 +54,36 @@ async fn a_key_package_is_renewed_in_time(generation: Generation) {
     clock.advance(Duration::from_secs(1));
     assert!(phone.renew_key_package_if_due().await.unwrap());
     assert_ne!(package(&phone).await, first);
+}
+
+async fn one_that_does_not_come_through_is_uploaded_again(generation: Generation) {
+    let node = TestNode::start().await;
+    let wire = Wire::to(&node.url).await;
+    // So far behind that the node takes the third one too.
+    let month = u64::try_from((30 * DAY).as_nanos()).unwrap();
+    let clock = ManualClock::new(behind().now_ns() - month);
+    let builder = Client::builder()
+        .address(generation.address(&wire.url))
+        .background(Background::Off)
+        .clock(Arc::new(clock.clone()));
+    let phone = builder.create(&wallet(1)).await.unwrap();
+    let first = package(&phone).await;
+    clock.advance(30 * DAY);
+    wire.close();
+    for _ in 0..2 {
+        assert!(phone.renew_key_package_if_due().await.is_err());
+        clock.advance(DAY);
+        assert_eq!(secrets(&phone).await, 2);
+    }
+    wire.open();
+    assert!(phone.renew_key_package_if_due().await.unwrap());
+    assert_eq!(secrets(&phone).await, 2);
+    let second = package(&phone).await;
+    assert_ne!(second, first);
+    // The next one is a new one.
+    clock.advance(28 * DAY);
+    assert!(phone.renew_key_package_if_due().await.unwrap());
+    assert_ne!(package(&phone).await, second);
 }
 
 async fn secrets_outlive_their_key_package_by_a_day(generation: Generation) {

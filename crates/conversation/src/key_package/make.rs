@@ -139,6 +139,17 @@ impl KeyPackageSecrets {
         })
     }
 
+    /// The key package itself, as it is uploaded: the bare TLS `KeyPackage`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKeyPackageSecrets`] when what was stored holds none.
+    pub fn key_package(&self) -> Result<Vec<u8>, InvalidKeyPackageSecrets> {
+        let bundle = self.bundle()?;
+        let bytes = bundle.key_package().tls_serialize_detached();
+        bytes.map_err(|_| InvalidKeyPackageSecrets)
+    }
+
     pub(crate) const fn wrapper_seed(&self) -> &Zeroizing<[u8; 32]> {
         &self.wrapper_seed
     }
