@@ -1028,7 +1028,7 @@ impl Conversation {
     ///
     /// What the network says; d14n has no commit logs.
     pub async fn commit_log_of_others(&self) -> Result<BTreeMap<u64, Vec<u8>>, Error> {
-        self.core.seen_by_others(&self.row.id).await
+        self.core.seen_by_others(&self.newest().await?).await
     }
 
     /// How far the log of the group was read: the last sequence id of each originator.

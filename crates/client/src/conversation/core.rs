@@ -23,6 +23,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     ConversationError,
     changes::{Change, Changes},
+    fork::Compared,
     live::Live,
     slot::{Slot, Slots},
     state::State,
@@ -57,8 +58,8 @@ pub(crate) struct Core {
     pub(crate) readding: tokio::sync::Mutex<()>,
     /// Making DMs takes turns.
     pub(crate) making: tokio::sync::Mutex<()>,
-    /// Up to which commit of ours others were seen to be in step.
-    pub(crate) compared: parking_lot::Mutex<BTreeMap<GroupId, u64>>,
+    /// What others were seen to say of our groups' commits.
+    pub(crate) compared: parking_lot::Mutex<BTreeMap<GroupId, Compared>>,
     last_ns: AtomicU64,
 }
 

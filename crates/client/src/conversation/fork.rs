@@ -3,18 +3,23 @@
 //! Super admins, and both people of a DM, publish for each commit which epoch it led them to,
 //! signed with a key that the group's attributes hold. Comparing that with our own record shows
 //! whether this installation has parted from the group.
+//!
+//! Anybody who knows a group's id can write to its log. Only entries under the key among the
+//! attributes count, which members alone know; without one nothing is compared. Official clients go
+//! by the key of the first entry, whoever wrote it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
 use folkmoot_conversation::{
+    ConsentState,
     commit_log::{
-        CommitLogEntry as Entry, CommitResult, ForkState, RemoteTip, Seen, SignedEntry,
-        consensus_key, follow, fork_state, signing_key,
+        CommitLogEntry as Entry, CommitResult, ForkState, RemoteTip, Seen, SignedEntry, follow,
+        fork_state, public_key,
     },
     context::{Context, ConversationKind},
 };
@@ -27,18 +32,20 @@ use super::{
     rows::{self, CommitLogEntry, ConversationRow, CursorKind, Trouble},
 };
 use crate::{
-    Error,
-    network::{NetworkError, OutgoingCommitLogEntry},
+    Error, consent,
+    network::{self, NetworkError, OutgoingCommitLogEntry},
 };
 
 /// How often logs are shared and compared.
 const TICK: Duration = Duration::from_secs(300);
 /// Entries that the network takes at once.
 const AT_ONCE: usize = 10;
-/// Entries of others that are looked at, at most.
-const MOST: usize = 1000;
 /// Entries that the network gives at once.
 const PAGE: usize = 100;
+/// Pages of others' entries that are read in one go; the next time goes on behind them.
+const MOST_PAGES: usize = 50;
+/// Entries of others that are remembered to compare with.
+const REMEMBERED: usize = 256;
 /// The commit logs have one series of numbers.
 const ORIGINATOR: u32 = 0;
 
@@ -53,30 +60,96 @@ pub(crate) async fn watch(core: Weak<Core>) {
     }
 }
 
+/// How far the log of others was read, and what they saw.
+#[derive(Debug, Default)]
+pub(crate) struct Compared {
+    /// Our newest commit when we were last seen to be in step.
+    in_step: Option<u64>,
+    /// Whose entries count.
+    key: [u8; 32],
+    /// The last entry that was read.
+    after: u64,
+    /// The last one that counted.
+    tip: Option<RemoteTip>,
+    /// What others saw, oldest first.
+    seen: VecDeque<Seen>,
+}
+
+impl Compared {
+    /// After which entry to go on reading. With another key everything counts anew.
+    fn after(&mut self, key: [u8; 32]) -> u64 {
+        if self.key != key {
+            *self = Self {
+                key,
+                ..Self::default()
+            };
+        }
+        self.after
+    }
+
+    /// Takes in the entries after `after`, unless somebody else did meanwhile.
+    fn take(&mut self, id: &GroupId, after: u64, page: Vec<network::CommitLogEntry>) {
+        if self.after != after {
+            return;
+        }
+        for entry in page {
+            self.after = self.after.max(entry.sequence);
+            let signed = SignedEntry {
+                serialized: entry.entry,
+                signature: entry.signature,
+                public_key: entry.public_key,
+            };
+            if let Ok(entry) = follow(id, &self.key, self.tip.as_ref(), &signed) {
+                self.tip = Some(RemoteTip::from(&entry));
+                self.seen.push_back(Seen {
+                    commit_sequence_id: entry.commit_sequence_id,
+                    applied_epoch_authenticator: entry.applied_epoch_authenticator,
+                });
+            }
+        }
+        let over = self.seen.len().saturating_sub(REMEMBERED);
+        self.seen.drain(..over);
+    }
+}
+
 impl Core {
-    /// Shares and compares the commit logs of all conversations. Says which have parted.
+    /// Shares and compares the commit logs of the conversations that we consent to. Says which have
+    /// parted.
     pub(crate) async fn look_for_forks(self: &Arc<Self>) -> Result<Vec<GroupId>, Error> {
-        let (rows, newest) = self
+        let (rows, newest, consents) = self
             .db
-            .read(|db| Ok((rows::conversations(db)?, rows::newest_commits(db)?)))
+            .read(|db| {
+                let consents = consent::of_conversations(db)?;
+                Ok((
+                    rows::conversations(db)?,
+                    rows::newest_commits(db)?,
+                    consents,
+                ))
+            })
             .await?;
         let mut forked = Vec::new();
         for row in rows {
             let newest = newest.get(&row.id).copied().unwrap_or(0);
             // Without news of our own there is nothing to compare.
-            let known = self.compared.lock().get(&row.id) == Some(&newest);
-            if !row.active || !row.kind.is_visible() || newest == 0 || known {
+            let in_step = |compared: &Compared| compared.in_step;
+            let known = self.compared.lock().get(&row.id).and_then(in_step) == Some(newest);
+            let allowed = consents.get(&row.id) == Some(&ConsentState::Allowed);
+            if !row.active || !row.kind.is_visible() || !allowed || newest == 0 || known {
                 continue;
             }
             match self.compare(&row).await {
                 Ok(ForkState::Forked) => forked.push(row.id),
                 Ok(ForkState::InStep) => {
-                    self.compared.lock().insert(row.id, newest);
+                    let mut compared = self.compared.lock();
+                    compared.entry(row.id).or_default().in_step = Some(newest);
                 }
                 Ok(ForkState::Unknown) => {}
                 // d14n has no commit logs.
                 Err(Error::Network(NetworkError::Unsupported { .. })) => break,
-                Err(cause) => return Err(cause),
+                Err(cause) if cause.is_retryable() => return Err(cause),
+                Err(cause) => {
+                    tracing::warn!(group = %row.id, %cause, "its commit log cannot be compared");
+                }
             }
         }
         Ok(forked)
@@ -88,8 +161,11 @@ impl Core {
         self: &Arc<Self>,
         row: &ConversationRow,
     ) -> Result<ForkState, Error> {
-        let theirs = self.entries(&row.id).await?;
-        let key = consensus_key(&theirs);
+        let context = Context::read(&row.context).map_err(ConversationError::Context)?;
+        let Some(secret) = context.mutable.commit_log_signer() else {
+            return Ok(ForkState::Unknown);
+        };
+        let theirs = self.read_log(&row.id, public_key(&secret)).await?;
         let id = row.id.clone();
         let (ours, written) = self
             .db
@@ -98,11 +174,12 @@ impl Core {
                 Ok((rows::commit_log(db, &id)?, written.last_seen(ORIGINATOR)))
             })
             .await?;
-        self.share(row, key.as_deref(), &ours, written).await?;
-        let Some(key) = key else {
-            return Ok(ForkState::Unknown);
-        };
-        let state = fork_state(&seen(&ours), &followed(&row.id, &key, &theirs));
+        let responsible =
+            row.kind == ConversationKind::Dm || context.mutable.is_super_admin(self.me.inbox_id());
+        if responsible {
+            self.share(row, &secret, &ours, written).await?;
+        }
+        let state = fork_state(&seen(&ours), &theirs);
         let forked = matches!(row.trouble, Some((Trouble::Forked, _)));
         if (state == ForkState::Forked) != forked && state != ForkState::Unknown {
             self.note_fork(row, state).await?;
@@ -110,17 +187,17 @@ impl Core {
         Ok(state)
     }
 
-    /// The authenticators to which commits led others, by the commits' sequence ids.
+    /// The authenticators to which the newest commits led others, by the commits' sequence ids.
     pub(crate) async fn seen_by_others(
         &self,
-        id: &GroupId,
+        row: &ConversationRow,
     ) -> Result<BTreeMap<u64, Vec<u8>>, Error> {
-        let theirs = self.entries(id).await?;
-        let Some(key) = consensus_key(&theirs) else {
+        let context = Context::read(&row.context).map_err(ConversationError::Context)?;
+        let Some(secret) = context.mutable.commit_log_signer() else {
             return Ok(BTreeMap::new());
         };
-        let followed = followed(id, &key, &theirs).into_iter();
-        let pairs = followed.map(|seen| {
+        let theirs = self.read_log(&row.id, public_key(&secret)).await?;
+        let pairs = theirs.into_iter().map(|seen| {
             (
                 seen.commit_sequence_id,
                 seen.applied_epoch_authenticator.to_vec(),
@@ -129,49 +206,46 @@ impl Core {
         Ok(pairs.collect())
     }
 
-    /// All entries of others about a group, oldest first.
-    async fn entries(&self, id: &GroupId) -> Result<Vec<SignedEntry>, Error> {
-        let mut entries = Vec::new();
-        let mut after = 0;
-        loop {
-            let wanted = [(id.clone(), after)];
-            let page = self.network.commit_log(&wanted, PAGE).await?;
+    /// What others saw of a group, as far as their entries go on from one another; newest first.
+    async fn read_log(&self, id: &GroupId, key: [u8; 32]) -> Result<Vec<Seen>, Error> {
+        for _ in 0..MOST_PAGES {
+            let after = {
+                let mut compared = self.compared.lock();
+                compared.entry(id.clone()).or_default().after(key)
+            };
+            let page = self
+                .network
+                .commit_log(&[(id.clone(), after)], PAGE)
+                .await?;
             let page = page.into_iter().next().unwrap_or_default();
             let full = page.len() >= PAGE;
-            after = page.last().map_or(after, |entry| entry.sequence);
-            entries.extend(page.into_iter().map(|entry| SignedEntry {
-                serialized: entry.entry,
-                signature: entry.signature,
-                public_key: entry.public_key,
-            }));
-            if !full || entries.len() >= MOST {
-                return Ok(entries);
+            let mut compared = self.compared.lock();
+            let compared = compared.entry(id.clone()).or_default();
+            compared.take(id, after, page);
+            if !full || compared.after == after {
+                break;
             }
         }
+        let compared = self.compared.lock();
+        let seen = compared.get(id).into_iter().flat_map(|one| &one.seen);
+        Ok(seen.rev().cloned().collect())
     }
 
-    /// Publishes what we saw since the last time, if we are among those who do.
+    /// Publishes what we saw since the last time.
     async fn share(
         &self,
         row: &ConversationRow,
-        consensus: Option<&[u8]>,
+        secret: &[u8; 32],
         ours: &[CommitLogEntry],
         written: u64,
     ) -> Result<(), Error> {
-        let context = Context::read(&row.context).map_err(ConversationError::Context)?;
-        let responsible =
-            row.kind == ConversationKind::Dm || context.mutable.is_super_admin(self.me.inbox_id());
-        let attribute = context.mutable.commit_log_signer();
-        let Some(secret) = signing_key(consensus, None, attribute).filter(|_| responsible) else {
-            return Ok(());
-        };
         let new: Vec<_> = ours
             .iter()
             .filter(|entry| entry.sequence > written)
             .collect();
         for some in new.chunks(AT_ONCE) {
             let entries = some.iter().map(|entry| {
-                let signed = as_entry(&row.id, entry).sign(&secret);
+                let signed = as_entry(&row.id, entry).sign(secret);
                 OutgoingCommitLogEntry {
                     group_id: row.id.clone(),
                     entry: signed.serialized,
@@ -230,23 +304,6 @@ fn seen(ours: &[CommitLogEntry]) -> Vec<Seen> {
             applied_epoch_authenticator: Bytes::copy_from_slice(&entry.authenticator),
         })
         .collect()
-}
-
-/// What others saw, as far as their entries go on from one another; newest first.
-fn followed(id: &GroupId, key: &[u8], theirs: &[SignedEntry]) -> Vec<Seen> {
-    let mut tip: Option<RemoteTip> = None;
-    let mut seen = Vec::new();
-    for signed in theirs {
-        if let Ok(entry) = follow(id, key, tip.as_ref(), signed) {
-            tip = Some(RemoteTip::from(&entry));
-            seen.push(Seen {
-                commit_sequence_id: entry.commit_sequence_id,
-                applied_epoch_authenticator: entry.applied_epoch_authenticator,
-            });
-        }
-    }
-    seen.reverse();
-    seen
 }
 
 /// A row of ours as it is shared.

@@ -5,8 +5,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use folkmoot_client::{Clock, Conversation, ConversationState, ManualClock};
-use folkmoot_conversation::{commit_log::ForkState, context::AdminChange};
+use bytes::Bytes;
+use folkmoot_client::{
+    Clock, Conversation, ConversationState, ManualClock, network::OutgoingCommitLogEntry,
+};
+use folkmoot_conversation::{
+    ConsentState,
+    commit_log::{CommitLogEntry, CommitResult, ForkState},
+    context::AdminChange,
+};
 
 use crate::people::{
     Generation, World, assert_same_epoch, both_generations, group, soon, synced, texts,
@@ -106,7 +113,29 @@ async fn a_parted_installation_finds_out() {
         picnic.set_name(name).await.unwrap();
     }
     let bobs = synced(&bob, picnic.id()).await;
-    // Nobody has shared anything yet.
+    bobs.set_consent(ConsentState::Allowed).await.unwrap();
+    // A stranger writes to the log first, and lies: nobody listens to that.
+    let commits = bobs.commit_log().await.unwrap();
+    let lie = CommitLogEntry {
+        group_id: Bytes::copy_from_slice(picnic.id().as_bytes()),
+        commit_sequence_id: commits.last().unwrap().sequence,
+        last_epoch_authenticator: Bytes::new(),
+        result: CommitResult::Applied,
+        applied_epoch: 9,
+        applied_epoch_authenticator: Bytes::from_static(b"made up"),
+    };
+    let lie = lie.sign(&[9; 32]);
+    let lies = vec![
+        OutgoingCommitLogEntry {
+            group_id: picnic.id().clone(),
+            entry: lie.serialized,
+            signature: lie.signature,
+            public_key: lie.public_key,
+        };
+        2
+    ];
+    bob.network().publish_commit_log(lies).await.unwrap();
+    // Nobody else has shared anything yet.
     assert_eq!(
         bobs.compare_commit_logs().await.unwrap(),
         ForkState::Unknown
