@@ -246,7 +246,11 @@ impl Client {
         recovery: &dyn Signer,
     ) -> Result<InboxState, Error> {
         let whom = Revocation::Account(identifier.clone());
-        accounts::revoke(&self.0.directory, self.inbox_id(), whom, recovery).await
+        let revoked = accounts::revoke(&self.0.directory, self.inbox_id(), whom, recovery);
+        let state = revoked.await?;
+        // Installations that the account added went with it.
+        self.0.devices.after_revocation().await;
+        Ok(state)
     }
 
     /// Hands the recovery of our inbox to another account.
