@@ -33,6 +33,7 @@ use crate::{
     conversation::{
         MembershipState,
         changes::Change,
+        content,
         core::Core,
         rows::{self, Batch, ConversationRow, DeliveryStatus, MessageKind, MessageRow},
     },
@@ -436,7 +437,7 @@ fn message_row(archived: ArchivedMessage, now_ns: u64) -> MessageRow {
         type_id: id.type_id.into_owned(),
         major: id.version_major,
         minor: id.version_minor,
-        reference: encoded.as_ref().and_then(EncodedContent::reference),
+        reference: encoded.as_ref().and_then(content::reference),
         content: archived.content,
         place,
         expire_ns: None,
@@ -558,10 +559,15 @@ fn archived_conversation(row: ConversationRow) -> Result<ArchivedConversation, E
     })
 }
 
-/// A file that only its owner can read.
+/// A file that only its owner can read. What an earlier try left there goes; a link is not
+/// followed.
 fn new_file(path: &Path) -> std::io::Result<fs::File> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(cause),
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;

@@ -234,7 +234,7 @@ fn filed(id: MessageId, content: Bytes) -> MessageRow {
 }
 
 /// The message that a content is about.
-fn reference(encoded: &EncodedContent) -> Option<MessageId> {
+pub(crate) fn reference(encoded: &EncodedContent) -> Option<MessageId> {
     match Content::decode(encoded) {
         Content::EditMessage(edit) => Some(edit.message_id),
         _ => encoded.reference(),
