@@ -1,6 +1,6 @@
 //! Messages as they are stored and read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use folkmoot_conversation::{
@@ -17,8 +17,8 @@ use crate::{
 
 pub use crate::conversation::rows::{DeliveryStatus, MessageKind};
 
-/// A message of a conversation.
-#[derive(Clone, Debug, PartialEq)]
+/// A message of a conversation. Its debug form leaves out what it says.
+#[derive(Clone, PartialEq)]
 pub struct Message {
     /// The same for everybody who has the message.
     pub id: MessageId,
@@ -56,8 +56,23 @@ pub struct Message {
     pub(crate) by_super_admin: bool,
 }
 
-/// A message with what was said about it.
-#[derive(Clone, Debug, PartialEq)]
+impl fmt::Debug for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Message")
+            .field("id", &self.id)
+            .field("conversation_id", &self.conversation_id)
+            .field("sender", &self.sender)
+            .field("sent_ns", &self.sent_ns)
+            .field("kind", &self.kind)
+            .field("delivery", &self.delivery)
+            .field("content_type", &self.content_type)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message with what was said about it. Its debug form leaves that out.
+#[derive(Clone, PartialEq)]
 pub struct EnrichedMessage {
     /// The message.
     pub message: Message,
@@ -71,6 +86,19 @@ pub struct EnrichedMessage {
     pub deleted: Option<Deletion>,
     /// What its author made of it since.
     pub edited: Option<Content>,
+}
+
+impl fmt::Debug for EnrichedMessage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EnrichedMessage")
+            .field("message", &self.message)
+            .field("reactions", &self.reactions)
+            .field("replies", &self.replies)
+            .field("deleted", &self.deleted)
+            .field("edited", &self.edited.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Who deleted a message.

@@ -4,7 +4,7 @@
 //! of what was sent and, for a commit, with its staged outcome, since MLS cannot read own
 //! messages back. It goes when the node has shown our message in its place in the log.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use folkmoot_conversation::context::AdminChange;
 use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId};
@@ -48,7 +48,7 @@ impl IntentState {
 }
 
 /// What is wanted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Wish {
     /// Send this envelope (a `PlaintextEnvelope`).
     Send(Vec<u8>),
@@ -69,8 +69,22 @@ pub(crate) enum Wish {
     Readd(Vec<InstallationKey>),
 }
 
+impl fmt::Debug for Wish {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Send(_) => "Send",
+            Self::KeyUpdate => "KeyUpdate",
+            Self::Metadata(_) => "Metadata",
+            Self::Membership { .. } => "Membership",
+            Self::Admins { .. } => "Admins",
+            Self::Permissions(_) => "Permissions",
+            Self::Readd(_) => "Readd",
+        })
+    }
+}
+
 /// A row of `intent`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Intent {
     /// 0 as long as it is not stored.
     pub(crate) id: i64,
@@ -85,6 +99,20 @@ pub(crate) struct Intent {
     pub(crate) staged: Option<Vec<u8>>,
     pub(crate) welcome: Option<Vec<u8>>,
     pub(crate) sequence: Option<u64>,
+}
+
+impl fmt::Debug for Intent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Intent")
+            .field("id", &self.id)
+            .field("wish", &self.wish)
+            .field("state", &self.state)
+            .field("attempts", &self.attempts)
+            .field("epoch", &self.epoch)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Intent {

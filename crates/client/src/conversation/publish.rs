@@ -27,7 +27,6 @@ use crate::{
 };
 
 /// A message on its way to the front of the queue.
-#[derive(Debug)]
 pub(crate) struct QueuedSend {
     /// The `PlaintextEnvelope`.
     pub(crate) envelope: Vec<u8>,

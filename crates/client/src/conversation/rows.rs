@@ -3,7 +3,7 @@
 //! Everything that must happen together is collected in a [`Batch`] and written in one
 //! transaction: MLS rows, cursors, messages, intents and the conversation itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use folkmoot_conversation::{
@@ -76,7 +76,7 @@ impl Trouble {
 }
 
 /// A row of `conversation`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub(crate) struct ConversationRow {
     pub(crate) id: GroupId,
     pub(crate) kind: ConversationKind,
@@ -94,6 +94,19 @@ pub(crate) struct ConversationRow {
     pub(crate) paused_for: Option<String>,
     pub(crate) trouble: Option<(Trouble, u64)>,
     pub(crate) welcome_id: Option<u64>,
+}
+
+impl fmt::Debug for ConversationRow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ConversationRow")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("active", &self.active)
+            .field("epoch", &self.epoch)
+            .field("trouble", &self.trouble)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ConversationRow {
@@ -169,7 +182,7 @@ impl MessageKind {
 }
 
 /// A row of `message` that is to be written.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub(crate) struct MessageRow {
     pub(crate) id: MessageId,
     pub(crate) sent_ns: u64,
@@ -187,6 +200,18 @@ pub(crate) struct MessageRow {
     pub(crate) place: Option<(u32, u64)>,
     pub(crate) expire_ns: Option<u64>,
     pub(crate) by_super_admin: bool,
+}
+
+impl fmt::Debug for MessageRow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MessageRow")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("type_id", &self.type_id)
+            .field("delivery", &self.delivery)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What becomes of an intent.
@@ -223,7 +248,7 @@ pub(crate) struct Delivered {
 }
 
 /// Changes to one conversation that take effect together or not at all.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) row: Option<ConversationRow>,
     /// Replace all MLS rows of the conversation by those of `mls`.
@@ -255,6 +280,19 @@ pub(crate) struct Batch {
 pub(crate) enum Overwrite {
     Keep,
     Replace,
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Batch")
+            .field("row", &self.row)
+            .field("mls", &self.mls.len())
+            .field("cursor", &self.cursor)
+            .field("messages", &self.messages)
+            .field("intents", &self.intents)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Batch {

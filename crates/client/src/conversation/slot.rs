@@ -7,6 +7,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     num::NonZeroUsize,
     sync::{Arc, Weak},
 };
@@ -24,7 +25,6 @@ const LOADED: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
 const INBOX: usize = 512;
 
 /// A conversation in memory.
-#[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: GroupId,
     pub(crate) state: Arc<tokio::sync::Mutex<State>>,
@@ -38,6 +38,16 @@ pub(crate) struct Inbox {
     pub(crate) envelopes: Vec<GroupEnvelope>,
     /// Some were dropped: the node must be asked.
     pub(crate) overflowed: bool,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Slot")
+            .field("id", &self.id)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Slot {

@@ -11,11 +11,12 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::DbError;
 
 /// What opens a database.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq, Zeroize, ZeroizeOnDrop)]
 pub enum DatabaseKey {
     /// The key itself: 32 random bytes. Opening takes milliseconds.
     Raw([u8; 32]),
@@ -35,7 +36,7 @@ impl fmt::Debug for DatabaseKey {
 /// The key and the salt of one file.
 #[derive(Clone)]
 pub(super) struct FileKey {
-    key: [u8; 32],
+    key: Zeroizing<[u8; 32]>,
     salt: [u8; SALT_BYTES],
 }
 
@@ -53,16 +54,19 @@ impl FileKey {
             None => rand::random(),
         };
         let key = match key {
-            DatabaseKey::Raw(key) => *key,
+            DatabaseKey::Raw(key) => Zeroizing::new(*key),
             DatabaseKey::Passphrase(words) => stretch(words, &salt),
         };
         Ok(Self { key, salt })
     }
 
     /// As SQLCipher's `PRAGMA key` wants it.
-    pub(super) fn pragma(&self) -> String {
-        let (key, salt) = (hex::encode(self.key), hex::encode(self.salt));
-        format!("PRAGMA key = \"x'{key}{salt}'\";")
+    pub(super) fn pragma(&self) -> Zeroizing<String> {
+        let (key, salt) = (
+            Zeroizing::new(hex::encode(*self.key)),
+            hex::encode(self.salt),
+        );
+        Zeroizing::new(format!("PRAGMA key = \"x'{}{salt}'\";", *key))
     }
 }
 
@@ -92,11 +96,11 @@ fn salt_of(path: &Path) -> Result<Option<[u8; SALT_BYTES]>, DbError> {
 
 /// The key that words stand for. The numbers are part of the file's form: other ones would be
 /// another key.
-fn stretch(words: &str, salt: &[u8; SALT_BYTES]) -> [u8; 32] {
+fn stretch(words: &str, salt: &[u8; SALT_BYTES]) -> Zeroizing<[u8; 32]> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(32)).expect("in Argon2's ranges");
-    let mut key = [0; 32];
+    let mut key = Zeroizing::new([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(words.as_bytes(), salt, &mut key)
+        .hash_password_into(words.as_bytes(), salt, &mut *key)
         .expect("salt and key have lengths that Argon2 takes");
     key
 }

@@ -4,6 +4,7 @@ use folkmoot_conversation::Installation;
 use folkmoot_identity::{Identifier, InstallationSecret};
 use folkmoot_wire::{InboxId, InstallationKey};
 use rusqlite::{Connection, OptionalExtension, params};
+use zeroize::Zeroizing;
 
 use crate::{clock::to_sql, db::DbError};
 
@@ -45,7 +46,7 @@ pub(crate) fn load(connection: &Connection) -> Result<Option<(Me, bool)>, DbErro
         .query_row([], |row| {
             Ok((
                 row.get::<_, [u8; 32]>(0)?,
-                row.get::<_, [u8; 32]>(1)?,
+                Zeroizing::new(row.get::<_, [u8; 32]>(1)?),
                 row.get::<_, String>(2)?,
                 row.get::<_, i64>(3)?,
                 row.get::<_, bool>(4)?,

@@ -1,6 +1,6 @@
 //! Which network, and how to reach it.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use super::{Network, NetworkError, d14n::D14n, v3::V3};
 
@@ -25,7 +25,7 @@ pub enum NetworkAddress {
 }
 
 /// Which network a client is on, and what it says there.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct NetworkOptions {
     /// Where.
     pub address: NetworkAddress,
@@ -40,6 +40,19 @@ pub struct NetworkOptions {
     /// Whether subscriptions use plain streams from the start, not only where a node lacks the
     /// bidirectional ones (XIP-83): some proxies let no others through. Default: `false`.
     pub plain_streams: bool,
+}
+
+impl fmt::Debug for NetworkOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("NetworkOptions")
+            .field("address", &self.address)
+            .field("app_version", &self.app_version)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("ca_certificate", &self.ca_certificate.is_some())
+            .field("authorization", &self.authorization.is_some())
+            .finish()
+    }
 }
 
 impl Environment {

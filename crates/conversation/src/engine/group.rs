@@ -621,7 +621,6 @@ impl fmt::Debug for Group {
 }
 
 /// What a group message turned out to be.
-#[derive(Debug)]
 pub enum Incoming {
     /// Something that a member says. Decrypted once: it must be stored with the changes of the
     /// group.
@@ -648,6 +647,26 @@ pub enum Incoming {
         /// What the message is for.
         content: ContentType,
     },
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Application { sender, epoch, .. } => formatter
+                .debug_struct("Application")
+                .field("sender", sender)
+                .field("epoch", epoch)
+                .finish_non_exhaustive(),
+            Self::Commit(commit) => commit.fmt(formatter),
+            Self::AppDataCommit(commit) => commit.fmt(formatter),
+            Self::Proposal(proposal) => proposal.fmt(formatter),
+            Self::Own { epoch, content } => formatter
+                .debug_struct("Own")
+                .field("epoch", epoch)
+                .field("content", content)
+                .finish(),
+        }
+    }
 }
 
 /// A proposal that came on its own, with a valid signature.
