@@ -288,21 +288,31 @@ pub(crate) fn message(db: &Connection, id: &MessageId) -> rusqlite::Result<Optio
         .optional()
 }
 
-/// Messages after a place in the streams, in their order.
+/// Messages after a place in the streams, in their order: at most `limit`, and no more once they
+/// come to [`READ_AT_ONCE`].
 pub(crate) fn after_position(
     db: &Connection,
     position: u64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Message>> {
-    db.prepare_cached(&format!(
+    let mut statement = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM message WHERE stream > ?1 ORDER BY stream LIMIT ?2"
-    ))?
-    .query_map(
-        params![to_sql(position), i64::try_from(limit).unwrap_or(i64::MAX)],
-        read_message,
-    )?
-    .collect()
+    ))?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![to_sql(position), limit])?;
+    let (mut messages, mut bytes) = (Vec::new(), 0);
+    while bytes < READ_AT_ONCE
+        && let Some(row) = rows.next()?
+    {
+        let message = read_message(row)?;
+        bytes += message.encoded.len();
+        messages.push(message);
+    }
+    Ok(messages)
 }
+
+/// Bytes of contents after which reading stops, to go on when they have been dealt with.
+pub(crate) const READ_AT_ONCE: usize = 16 << 20;
 
 /// The last place in the streams that was given away.
 pub(crate) fn position(db: &Connection) -> rusqlite::Result<u64> {

@@ -16,7 +16,7 @@ use crate::{
 /// What to search for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SearchOptions {
-    /// Only in this conversation.
+    /// Only in this conversation, with the copies of a DM.
     pub conversation: Option<GroupId>,
     /// At most this many. Default: 50.
     pub limit: Option<usize>,
@@ -87,10 +87,13 @@ fn index_more(db: &Transaction<'_>) -> Result<bool, DbError> {
     let mut rows = statement.query(params![from, AT_ONCE])?;
     let mut insert =
         db.prepare_cached("INSERT OR REPLACE INTO message_text (rowid, text) VALUES (?1, ?2)")?;
-    let (mut last, mut count) = (None, 0);
-    while let Some(row) = rows.next()? {
+    let (mut last, mut count, mut bytes) = (None, 0, 0);
+    while bytes < message::READ_AT_ONCE
+        && let Some(row) = rows.next()?
+    {
         let local: i64 = row.get(0)?;
         let content: Vec<u8> = row.get(1)?;
+        bytes += content.len();
         let encoded = EncodedContent::decode(content.into()).ok();
         let text = encoded.and_then(|encoded| text_of(&Content::decode(&encoded)));
         if let Some(text) = text {
@@ -102,13 +105,17 @@ fn index_more(db: &Transaction<'_>) -> Result<bool, DbError> {
         db.prepare_cached("UPDATE counter SET value = ?1 WHERE name = 'search'")?
             .execute([last])?;
     }
-    Ok(count == AT_ONCE)
+    Ok(count == AT_ONCE || bytes >= message::READ_AT_ONCE)
 }
 
 fn find(db: &Connection, question: &str, options: &SearchOptions) -> Result<Vec<Message>, DbError> {
     let sql = "SELECT message.id FROM message_text
          JOIN message ON message.local = message_text.rowid
-         WHERE message_text MATCH ?1 AND (?2 IS NULL OR message.group_id = ?2)
+         WHERE message_text MATCH ?1 AND (?2 IS NULL OR message.group_id IN (
+             SELECT copy.id FROM conversation AS asked
+             JOIN conversation AS copy ON copy.id = asked.id OR copy.dm_id = asked.dm_id
+             WHERE asked.id = ?2
+         ))
          ORDER BY message.sent_ns DESC, message.local DESC LIMIT ?3 OFFSET ?4";
     let group = options.conversation.as_ref().map(GroupId::as_bytes);
     let limit = i64::try_from(options.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(i64::MAX);

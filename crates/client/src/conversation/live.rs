@@ -6,7 +6,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use folkmoot_wire::{GroupId, VectorClock};
@@ -17,6 +20,7 @@ use super::{
     core::Core,
     rows::{self, CursorKind},
     slot::Slot,
+    state::State,
 };
 use crate::{
     Error,
@@ -28,6 +32,8 @@ use crate::{
 pub(crate) struct Live {
     inner: Mutex<Inner>,
     state: watch::Sender<LiveState>,
+    /// Somebody will ask for welcomes that could not be taken.
+    asking_for_welcomes: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +84,7 @@ impl Default for Live {
         Self {
             inner: Mutex::default(),
             state: watch::Sender::new(LiveState::Off),
+            asking_for_welcomes: AtomicBool::new(false),
         }
     }
 }
@@ -264,18 +271,23 @@ impl Core {
         }
         if let Err(cause) = state.take_streamed(self, inbox.envelopes).await {
             tracing::warn!(group = %slot.id, %cause, "messages could not be taken in yet");
-            self.ask_later(slot);
+            // What was taken out of the inbox is nowhere now but at the node.
+            state.behind = true;
+            self.ask_later(slot, &mut state);
         } else if let Err(cause) = state.finish_own_work(self).await {
             tracing::debug!(group = %slot.id, %cause, "own work goes on later");
             if cause.is_retryable() {
-                self.ask_later(slot);
+                self.ask_later(slot, &mut state);
             }
         }
         state.finish();
     }
 
-    /// Asks the node for a conversation's messages in a moment.
-    fn ask_later(self: &Arc<Self>, slot: &Arc<Slot>) {
+    /// Asks the node for a conversation's messages in a moment, unless somebody will already.
+    fn ask_later(self: &Arc<Self>, slot: &Arc<Slot>, state: &mut State) {
+        if std::mem::replace(&mut state.asking, true) {
+            return;
+        }
         let core = Arc::downgrade(self);
         // Kept, so that nobody forgets meanwhile that something is missing.
         let slot = Arc::clone(slot);
@@ -284,7 +296,13 @@ impl Core {
             loop {
                 tokio::time::sleep(pause).await;
                 let Some(core) = core.upgrade() else { return };
-                let again = core.run(&slot.id, |state, core| Box::pin(state.sync(core)));
+                let again = core.run(&slot.id, |state, core| {
+                    Box::pin(async move {
+                        let result = state.sync(core).await;
+                        state.asking = result.as_ref().is_err_and(Error::is_retryable);
+                        result
+                    })
+                });
                 match again.await {
                     Err(cause) if cause.is_retryable() => pause = (pause * 2).min(LAST_RETRY),
                     _ => return,
@@ -294,6 +312,9 @@ impl Core {
     }
 
     fn ask_for_welcomes_later(self: &Arc<Self>) {
+        if self.live.asking_for_welcomes.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let core = Arc::downgrade(self);
         tokio::spawn(async move {
             let mut pause = FIRST_RETRY;
@@ -302,7 +323,12 @@ impl Core {
                 let Some(core) = core.upgrade() else { return };
                 match core.sync_welcomes().await {
                     Err(cause) if cause.is_retryable() => pause = (pause * 2).min(LAST_RETRY),
-                    _ => return,
+                    _ => {
+                        core.live
+                            .asking_for_welcomes
+                            .store(false, Ordering::Release);
+                        return;
+                    }
                 }
             }
         });

@@ -21,8 +21,10 @@ use crate::network::GroupEnvelope;
 
 /// Conversations whose keys stay in memory. A group of 100 members takes about 0.3 MB.
 const LOADED: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
-/// Envelopes of a stream that wait for a conversation; what comes on top is asked for later.
+/// Envelopes of a stream that wait for a conversation, and their bytes; what comes on top is asked
+/// for later.
 const INBOX: usize = 512;
+const INBOX_BYTES: usize = 32 << 20;
 
 /// A conversation in memory.
 pub(crate) struct Slot {
@@ -36,6 +38,7 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     pub(crate) envelopes: Vec<GroupEnvelope>,
+    bytes: usize,
     /// Some were dropped: the node must be asked.
     pub(crate) overflowed: bool,
 }
@@ -63,7 +66,11 @@ impl Slot {
     /// Queues an envelope of a stream.
     pub(crate) fn offer(&self, envelope: GroupEnvelope) {
         let mut inbox = self.inbox.lock();
-        if inbox.envelopes.len() < INBOX {
+        let bytes = inbox.bytes + envelope.data.len();
+        // One always fits. After a gap the rest is of no use: the node is asked for all of it.
+        let fits = inbox.envelopes.is_empty() || bytes <= INBOX_BYTES;
+        if fits && inbox.envelopes.len() < INBOX && !inbox.overflowed {
+            inbox.bytes = bytes;
             inbox.envelopes.push(envelope);
         } else {
             inbox.overflowed = true;
@@ -130,7 +137,37 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use folkmoot_wire::VectorClock;
+
     use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_in_number_and_bytes() {
+        let envelope = |sequence: u64, bytes: usize| GroupEnvelope {
+            group_id: GroupId::try_from(vec![1]).unwrap(),
+            originator: 10,
+            sequence,
+            created_ns: 0,
+            data: vec![0; bytes].into(),
+            sender_hmac: Bytes::new(),
+            should_push: false,
+            is_commit: false,
+            depends_on: VectorClock::new(),
+        };
+        let slot = Slot::new(GroupId::try_from(vec![1]).unwrap());
+        for (count, bytes, kept) in [(600, 1, INBOX), (4, INBOX_BYTES / 2, 2)] {
+            for number in 0..count {
+                slot.offer(envelope(number, bytes));
+            }
+            // What is small is not let in behind a gap.
+            slot.offer(envelope(count, 0));
+            let inbox = slot.take_inbox();
+            assert_eq!((inbox.envelopes.len(), inbox.overflowed), (kept, true));
+        }
+        slot.offer(envelope(1, INBOX_BYTES + 1));
+        assert_eq!(slot.take_inbox().envelopes.len(), 1);
+    }
 
     #[test]
     fn a_conversation_in_use_is_never_there_twice() {

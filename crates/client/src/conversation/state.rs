@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) unsettled_ns: Option<u64>,
     /// Somebody will read the log because of it.
     pub(crate) settling: bool,
+    /// Somebody will read the log because what a stream brought could not be taken.
+    pub(crate) asking: bool,
     /// Somebody is at work. Still set when they were torn away.
     pub(crate) busy: bool,
 }
@@ -61,6 +63,7 @@ impl State {
             acknowledged: HashSet::new(),
             unsettled_ns: None,
             settling: false,
+            asking: false,
             busy: false,
         }
     }

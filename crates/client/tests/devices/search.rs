@@ -75,6 +75,16 @@ async fn what_was_deleted_is_not_found_and_what_comes_after_is() {
             .unwrap()
     );
     assert_eq!(found(&alice, "oak").await, ["keep the oak"]);
+    // Deleting the last one gave its number to the next; nothing else is looked at again.
+    let index = alice.database().read(|db| {
+        let sql = "SELECT value, (SELECT max(local) FROM message) FROM counter
+             WHERE name = 'search'";
+        Ok(db.query_row(sql, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })?)
+    });
+    let (indexed, last) = index.await.unwrap();
+    assert_eq!(indexed, last);
     picnic.send_text("a later oak").await.unwrap();
     assert_eq!(found(&alice, "oak").await, ["a later oak", "keep the oak"]);
 }

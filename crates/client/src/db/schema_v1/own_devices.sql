@@ -53,6 +53,7 @@ CREATE VIRTUAL TABLE message_text USING fts5 (
 INSERT INTO counter VALUES ('search', 0);
 CREATE TRIGGER message_text_gone AFTER DELETE ON message BEGIN
     DELETE FROM message_text WHERE rowid = old.local;
-    -- SQLite may give the number of a message that is gone to a new one.
-    UPDATE counter SET value = min(value, old.local - 1) WHERE name = 'search';
+    -- SQLite gives the numbers after the last one that is left to new messages.
+    UPDATE counter SET value = min(value, (SELECT coalesce(max(local), 0) FROM message))
+    WHERE name = 'search';
 END;
