@@ -17,9 +17,10 @@ pub enum Change {
     ConversationAdded(GroupId),
     /// Its name, members, roles, settings or state changed.
     ConversationUpdated(GroupId),
-    /// The delivery or time of messages changed.
+    /// The delivery or time of messages changed, or what is said about them: reactions, edits.
     MessagesUpdated(Vec<MessageId>),
-    /// Messages were deleted or disappeared.
+    /// Messages were deleted here, disappeared, or were deleted for everybody: those are still
+    /// there, marked as deleted.
     MessagesDeleted(Vec<MessageId>),
     /// What the person, or another of their installations, consents to.
     Consent(ConsentRecord),
@@ -63,6 +64,9 @@ impl Changes {
         }
         if !written.updated.is_empty() {
             self.tell(Change::MessagesUpdated(written.updated.clone()));
+        }
+        if !written.deleted.is_empty() {
+            self.tell(Change::MessagesDeleted(written.deleted.clone()));
         }
     }
 

@@ -17,7 +17,10 @@ use super::{
     intent::{Intent, IntentState, Wish},
     readd::Readd,
 };
-use crate::network::{GroupEnvelope, Welcome, WelcomeContent, WelcomeEnvelope};
+use crate::{
+    message,
+    network::{GroupEnvelope, Welcome, WelcomeContent, WelcomeEnvelope},
+};
 
 /// How this inbox stands to a conversation.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -351,6 +354,7 @@ impl Batch {
             if insert_message(db, group, message, place)? {
                 written.messages.push(message.id);
                 written.streamed |= shown;
+                note_targets(db, message, &mut written)?;
             }
             last_message = last_message.max(Some(message.sent_ns));
         }
@@ -438,6 +442,36 @@ impl Batch {
     }
 }
 
+/// Notes which messages look different because a new one has come: the one that it is about, or
+/// itself, when what is about it came first.
+fn note_targets(db: &Connection, new: &MessageRow, written: &mut Written) -> rusqlite::Result<()> {
+    let is_deleted = |target: &MessageId| -> rusqlite::Result<bool> {
+        let target = message::message(db, target)?;
+        let shown = message::enrich(db, target.into_iter().collect())?;
+        Ok(shown.iter().any(|message| message.deleted.is_some()))
+    };
+    match (new.type_id.as_str(), new.reference) {
+        ("deleteMessage", Some(target)) => {
+            if is_deleted(&target)? {
+                written.deleted.push(target);
+            }
+        }
+        ("reaction" | "editMessage", Some(target)) => written.updated.push(target),
+        _ => {
+            let early = db
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM message
+                     WHERE reference = ?1 AND type = 'deleteMessage')",
+                )?
+                .query_row([new.id.as_bytes()], |row| row.get(0))?;
+            if early && is_deleted(&new.id)? {
+                written.deleted.push(new.id);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Places in the streams, given away one after the other. Some may stay unused.
 #[derive(Debug, Default)]
 struct StreamPlaces(Option<i64>);
@@ -470,8 +504,10 @@ pub(crate) struct Written {
     pub(crate) intents: Vec<i64>,
     /// Messages that were new.
     pub(crate) messages: Vec<MessageId>,
-    /// Messages whose delivery changed.
+    /// Messages whose delivery changed, or of which something new is said.
     pub(crate) updated: Vec<MessageId>,
+    /// Messages that are deleted for everybody now.
+    pub(crate) deleted: Vec<MessageId>,
     /// Whether streams have something to show.
     pub(crate) streamed: bool,
     /// Whether the consent changed.

@@ -1,5 +1,9 @@
-use folkmoot_client::StreamOptions;
-use folkmoot_conversation::{ConsentState, context::ConversationKind};
+use folkmoot_client::{Change, StreamOptions};
+use folkmoot_conversation::{
+    ConsentState,
+    content::{Content, Reaction},
+    context::ConversationKind,
+};
 
 use crate::people::{World, both_generations, group, soon, synced, text};
 
@@ -8,6 +12,7 @@ both_generations!(
     a_stream_shows_conversations_as_they_come,
     a_stream_goes_on_where_an_earlier_one_ended,
     a_stream_shows_what_it_is_asked_for,
+    what_others_do_to_messages_is_told,
 );
 
 async fn a_stream_shows_messages_as_they_come(world: World) {
@@ -51,6 +56,29 @@ async fn a_stream_shows_conversations_as_they_come(world: World) {
     let picnic = group(&alice, &[&bob]).await;
     assert_eq!(soon(new.next()).await.unwrap().id(), picnic.id());
     assert_eq!(soon(groups.next()).await.unwrap().id(), picnic.id());
+}
+
+async fn what_others_do_to_messages_is_told(world: World) {
+    let [alice, bob] = world.clients().await;
+    let dm = alice.conversations().new_dm(bob.inbox_id()).await.unwrap();
+    let id = dm.send_text("at nine").await.unwrap();
+    let there = synced(&bob, dm.id()).await;
+    let mut changes = bob.conversations().stream_changes().await.unwrap();
+    let mut told = async |wanted: Change| {
+        soon(async { while changes.next().await != Some(wanted.clone()) {} }).await;
+    };
+    dm.edit_message(&id, &Content::text("at ten"))
+        .await
+        .unwrap();
+    told(Change::MessagesUpdated(vec![id])).await;
+    let reaction = Content::from(Reaction::emoji(id, "👍"));
+    dm.send(&reaction).await.unwrap();
+    told(Change::MessagesUpdated(vec![id])).await;
+    dm.delete_message(&id).await.unwrap();
+    told(Change::MessagesDeleted(vec![id])).await;
+    let own = there.send_text("too late").await.unwrap();
+    there.delete_message(&own).await.unwrap();
+    told(Change::MessagesDeleted(vec![own])).await;
 }
 
 async fn a_stream_goes_on_where_an_earlier_one_ended(world: World) {
