@@ -12,7 +12,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, typ
 
 use crate::{
     clock::to_sql,
-    conversation::rows::{group_id, inbox_id, strange, time},
+    conversation::{
+        content,
+        rows::{group_id, inbox_id, strange, time},
+    },
 };
 
 pub use crate::conversation::rows::{DeliveryStatus, MessageKind};
@@ -411,7 +414,7 @@ impl EnrichedMessage {
         let target = DeletionTarget {
             group_id: message.conversation_id.clone(),
             sender: message.sender,
-            is_deletable: crate::conversation::content::is_deletable(&message),
+            is_deletable: content::is_deletable(&message),
             is_deleted: false,
         };
         let mut reactions: Vec<Message> = Vec::new();
@@ -490,7 +493,11 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     };
     let installation = row.get_ref(6)?.as_blob()?;
     let encoded = Bytes::from(row.get::<_, Vec<u8>>(9)?);
-    let decoded = crate::conversation::content::decode(&encoded);
+    let kind = MessageKind::from_code(row.get(4)?).ok_or_else(|| strange(4))?;
+    let mut decoded = content::decode(&encoded);
+    if kind == MessageKind::Application {
+        decoded.content = content::without_claims(decoded.content, &encoded);
+    }
     let originator: Option<u32> = row.get(10)?;
     let sequence: Option<i64> = row.get(11)?;
     Ok(Message {
@@ -498,7 +505,7 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         conversation_id: group_id(row, 1)?,
         sent_ns: time(row, 2)?,
         inserted_ns: time(row, 3)?,
-        kind: MessageKind::from_code(row.get(4)?).ok_or_else(|| strange(4))?,
+        kind,
         sender: inbox_id(row, 5)?,
         installation: InstallationKey::try_from(installation).map_err(|_| strange(6))?,
         delivery: DeliveryStatus::from_code(row.get(7)?).ok_or_else(|| strange(7))?,

@@ -65,6 +65,20 @@ pub(crate) fn decode(encoded: &Bytes) -> Decoded {
     }
 }
 
+/// The content of what somebody sent. What a commit did is written down here, by each client for
+/// itself; in a message it is only a claim, and not shown as the truth.
+pub(crate) fn without_claims(content: Content, encoded: &Bytes) -> Content {
+    match content {
+        Content::GroupUpdated(_) | Content::GroupMembershipChange(_) => {
+            match EncodedContent::decode(encoded.clone()) {
+                Ok(encoded) => Content::Custom(encoded),
+                Err(_) => Content::Unreadable(encoded.clone()),
+            }
+        }
+        content => content,
+    }
+}
+
 fn unknown() -> ContentTypeId {
     ContentTypeId::new("", "unknown", 0, 0)
 }
