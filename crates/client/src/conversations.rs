@@ -118,7 +118,8 @@ impl Conversations {
     ///
     /// [`ConversationError::AttributeTooLong`], [`ConversationError::Plan`] when nobody of the
     /// members can be added or they are too many; what the network says. The group then exists
-    /// here, and the next sync goes on with it, unless the members were the fault.
+    /// here, and the next sync goes on with it, unless the members were the fault and nothing had
+    /// been sent yet.
     pub async fn new_group(
         &self,
         members: impl IntoIterator<Item = InboxId>,
@@ -230,8 +231,7 @@ impl Conversations {
             .await;
         if let Err(cause) = filled {
             if !cause.is_retryable() {
-                // Nobody but us knows of it.
-                self.core.forget(id).await?;
+                self.core.forget_if_new(id).await?;
             }
             return Err(cause);
         }
@@ -711,6 +711,20 @@ impl Core {
             self.live.add(&id, VectorClock::new());
         }
         Ok(id)
+    }
+
+    /// Forgets a group that was just made and came to nothing: no commit of it may have reached the
+    /// network, and nothing was said in it.
+    async fn forget_if_new(self: &Arc<Self>, id: &GroupId) -> Result<(), Error> {
+        let wanted = id.clone();
+        let untouched = self
+            .db
+            .read(move |db| Ok(rows::is_untouched(db, &wanted)?))
+            .await?;
+        match untouched {
+            true => self.forget(id).await,
+            false => Ok(()),
+        }
     }
 
     /// Forgets a group that nobody else knows.

@@ -810,6 +810,23 @@ pub(crate) fn mark_checked(db: &Connection, ids: &[GroupId], now_ns: u64) -> rus
     Ok(())
 }
 
+/// Whether a group that was made here is as it was made: no commit sent, no message written.
+pub(crate) fn is_untouched(db: &Connection, id: &GroupId) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT NOT EXISTS (SELECT 1 FROM conversation WHERE id = ?1 AND epoch > 0)
+             AND NOT EXISTS (SELECT 1 FROM message WHERE group_id = ?1)
+             AND NOT EXISTS (SELECT 1 FROM intent WHERE group_id = ?1 AND state IN (?2, ?3))",
+    )?
+    .query_row(
+        params![
+            id.as_bytes(),
+            IntentState::Published.code(),
+            IntentState::Committed.code()
+        ],
+        |row| row.get(0),
+    )
+}
+
 /// Takes a conversation out altogether.
 pub(crate) fn delete_conversation(db: &Connection, id: &GroupId) -> rusqlite::Result<()> {
     let id = id.as_bytes();
