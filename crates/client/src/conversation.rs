@@ -27,9 +27,9 @@ use std::{
 use folkmoot_conversation::{
     ConsentEntity, ConsentRecord, ConsentState,
     commit_log::ForkState,
-    content::{Content, DeleteMessage, EncodedContent, LeaveRequest, ReadReceipt},
+    content::{Content, DeleteMessage, EditMessage, EncodedContent, LeaveRequest, ReadReceipt},
     context::{AdminChange, Attribute, Context, ConversationKind, DisappearingSettings},
-    deletion::{self, DeletionTarget},
+    deletion::{self, DeletionError, DeletionTarget},
     leave,
     permissions::{PolicyKind, PolicySet, Preset, Who},
 };
@@ -503,26 +503,30 @@ impl Conversation {
         Ok(id)
     }
 
-    /// Sends what [`Conversation::send_optimistic`] stored.
+    /// Sends what [`Conversation::send_optimistic`] stored, in whichever copies of a DM it waits.
     ///
     /// # Errors
     ///
-    /// As of [`Conversation::send`].
+    /// As of [`Conversation::send`]: the first, after everything was tried.
     pub async fn publish(&self) -> Result<(), Error> {
+        let mut outcome = Ok(());
         for id in self.copies().await? {
-            self.core
-                .run(&id, |state, core| {
-                    Box::pin(async move {
-                        state.ready_to_send(core).await?;
-                        match state.publish_messages(core).await?.pop() {
-                            Some(refused) => Err(refused.cause.into()),
-                            None => Ok(()),
-                        }
-                    })
+            let published = self.core.run(&id, |state, core| {
+                Box::pin(async move {
+                    state.load(core).await?;
+                    if !state.has_waiting_messages() {
+                        return Ok(());
+                    }
+                    state.ready_to_send(core).await?;
+                    match state.publish_messages(core).await?.pop() {
+                        Some(refused) => Err(refused.cause.into()),
+                        None => Ok(()),
+                    }
                 })
-                .await?;
+            });
+            outcome = outcome.and(published.await);
         }
-        Ok(())
+        outcome
     }
 
     /// Deletes a message for everybody: our own, or as super admin anybody's.
@@ -555,8 +559,9 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// [`ConversationError::NotAuthor`], [`ConversationError::MessageNotFound`], or as of
-    /// [`Conversation::send`].
+    /// [`ConversationError::NotAuthor`], [`ConversationError::MessageNotFound`],
+    /// [`ConversationError::Deletion`] when it is deleted, [`ConversationError::OtherType`] when
+    /// `content` is of another type than the message; or as of [`Conversation::send`].
     pub async fn edit_message(
         &self,
         id: &MessageId,
@@ -566,8 +571,23 @@ impl Conversation {
         if target.sender != self.core.me.inbox_id() {
             return Err(ConversationError::NotAuthor(*id).into());
         }
-        let edit = content::edit(*id, content)?;
-        self.send(&edit).await
+        let edited = encode(content)?;
+        let same_type = edited
+            .content_type()
+            .is_some_and(|kind| kind.matches(&target.content_type));
+        if target.kind != MessageKind::Application || !same_type {
+            return Err(ConversationError::OtherType(*id).into());
+        }
+        if self.is_deleted(&target).await? {
+            return Err(ConversationError::Deletion(DeletionError::AlreadyDeleted).into());
+        }
+        let edit = encode(&Content::EditMessage(EditMessage {
+            message_id: *id,
+            edited,
+        }))?;
+        // In the group of the target: elsewhere it would not count.
+        let group = target.conversation_id;
+        self.send_to(group, &edit, SendOptions::default()).await
     }
 
     /// Says that everything up to now was read.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use folkmoot_conversation::{
     Leaf, PlaintextEnvelope,
-    content::{Content, ContentKind, ContentTypeId, EditMessage, EncodedContent},
+    content::{Content, ContentKind, ContentTypeId, EncodedContent},
     judge::CommitSummary,
     message_id, transcript,
 };
@@ -26,14 +26,6 @@ pub(crate) const ATTACHED: &[&str] = &["reaction", "deleteMessage", "editMessage
 /// Puts a content into the form in which it travels.
 pub(crate) fn encode(content: &Content) -> Result<EncodedContent, Error> {
     content.encode().map_err(Error::Content)
-}
-
-/// The content that replaces a message.
-pub(crate) fn edit(id: MessageId, content: &Content) -> Result<Content, Error> {
-    Ok(Content::EditMessage(EditMessage {
-        message_id: id,
-        edited: encode(content)?,
-    }))
 }
 
 /// Whether a message may be taken back at all.

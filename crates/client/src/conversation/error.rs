@@ -29,6 +29,9 @@ pub enum ConversationError {
     /// Only a message's author may change it.
     #[error("message {0} is somebody else's")]
     NotAuthor(MessageId),
+    /// An edit says the same kind of thing as the message: others would not show it otherwise.
+    #[error("message {0} has another type of content, which an edit cannot change")]
+    OtherType(MessageId),
     /// It does not work in a DM.
     #[error("this is not possible in a dm")]
     Dm,

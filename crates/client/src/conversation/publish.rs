@@ -358,7 +358,7 @@ impl State {
     }
 
     /// Whether messages are to be sent, perhaps again.
-    fn has_waiting_messages(&self) -> bool {
+    pub(crate) fn has_waiting_messages(&self) -> bool {
         self.has_doubtful_messages()
             || self.some_message(|intent| intent.state == IntentState::ToPublish)
     }

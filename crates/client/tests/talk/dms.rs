@@ -1,12 +1,14 @@
 use folkmoot_client::{
-    ConversationError, ConversationState, DeliveryStatus, Error, ListOptions, MessageQuery,
+    Client, Conversation, ConversationError, ConversationState, DeliveryStatus, Error, ListOptions,
+    MessageQuery, SendOptions,
+    network::{NetworkAddress, NetworkOptions},
 };
 use folkmoot_conversation::{
     ConsentState,
-    content::{Content, Reaction, Reply},
+    content::{Content, EncodedContent, Reaction, Reply},
 };
 
-use crate::people::{World, assert_same_epoch, both_generations, synced, texts};
+use crate::people::{World, assert_same_epoch, both_generations, synced, text, texts};
 
 both_generations!(
     two_people_talk,
@@ -14,6 +16,10 @@ both_generations!(
     two_dms_of_one_pair_are_one_conversation,
     reactions_and_replies_are_attached,
     a_deleted_message_is_shown_as_deleted,
+    an_edit_goes_to_the_copy_that_holds_the_message,
+    what_waits_in_one_copy_is_sent_although_another_is_dead,
+    a_dm_in_which_something_was_written_is_not_forgotten,
+    a_forged_entry_about_members_is_no_entry,
 );
 
 async fn two_people_talk(world: World) {
@@ -78,7 +84,7 @@ async fn two_dms_of_one_pair_are_one_conversation(world: World) {
         said.sort();
         assert_eq!(said, ["from alice", "from bob"]);
     }
-    let shown = |client: &folkmoot_client::Client| {
+    let shown = |client: &Client| {
         let conversations = client.conversations();
         async move {
             let dms = conversations.list(&ListOptions::default()).await.unwrap();
@@ -108,6 +114,126 @@ async fn reactions_and_replies_are_attached(world: World) {
     assert_eq!(shown[0].replies, 1);
     let answered = shown[1].in_reply_to.as_ref().unwrap();
     assert_eq!(answered.id, id);
+}
+
+/// Two copies of the DM of two people, known to both: Alice's, and Bob's, which is the one in use.
+async fn two_copies(world: &World, alice: &Client) -> (Client, Conversation, Conversation) {
+    let bob = world.client(2).await;
+    let hers = alice.conversations().new_dm(bob.inbox_id()).await.unwrap();
+    let his = bob.conversations().new_dm(alice.inbox_id()).await.unwrap();
+    hers.send_text("from alice").await.unwrap();
+    his.send_text("from bob").await.unwrap();
+    for client in [alice, &bob] {
+        client.conversations().sync_all(&[]).await.unwrap();
+    }
+    (bob, hers, his)
+}
+
+async fn an_edit_goes_to_the_copy_that_holds_the_message(world: World) {
+    let alice = world.client(1).await;
+    let (bob, hers, his) = two_copies(&world, &alice).await;
+    let said = hers.messages(&MessageQuery::default()).await.unwrap();
+    let from_alice = said
+        .iter()
+        .find(|message| text(message).as_deref() == Some("from alice"));
+    let id = from_alice.unwrap().id;
+    let better = Content::text("from Alice");
+    hers.edit_message(&id, &better).await.unwrap();
+    for (client, dm) in [(&alice, &hers), (&bob, &his)] {
+        client.conversations().sync_all(&[]).await.unwrap();
+        let shown = dm
+            .enriched_messages(&MessageQuery::default())
+            .await
+            .unwrap();
+        let shown = shown.iter().find(|one| one.message.id == id).unwrap();
+        assert_eq!(shown.edited, Some(better.clone()));
+    }
+    let reaction = Content::from(Reaction::emoji(id, "👍"));
+    let refused = hers.edit_message(&id, &reaction).await;
+    assert!(matches!(
+        refused,
+        Err(Error::Conversation(ConversationError::OtherType(_)))
+    ));
+    hers.delete_message(&id).await.unwrap();
+    let refused = hers.edit_message(&id, &better).await;
+    assert!(matches!(
+        refused,
+        Err(Error::Conversation(ConversationError::Deletion(_)))
+    ));
+}
+
+async fn what_waits_in_one_copy_is_sent_although_another_is_dead(world: World) {
+    let alice = world.stored(1, "alice").await;
+    let (bob, hers, his) = two_copies(&world, &alice).await;
+    let dead = his.id().as_bytes().to_vec();
+    let kill = alice.database().write(move |db| {
+        let sql = "UPDATE conversation SET active = 0 WHERE id = ?1";
+        Ok(db.execute(sql, [dead])?)
+    });
+    assert_eq!(kill.await.unwrap(), 1);
+    let id = hers.id().clone();
+    drop(hers);
+    alice.close().await;
+
+    let alice = world.stored(1, "alice").await;
+    let hers = alice.conversations().get(&id).await.unwrap();
+    let waiting = Content::text("waiting");
+    let options = SendOptions::default();
+    hers.send_optimistic(&waiting, options).await.unwrap();
+    hers.publish().await.unwrap();
+    let there = synced(&bob, &id).await;
+    assert!(texts(&there).await.contains(&"waiting".to_owned()));
+}
+
+async fn a_dm_in_which_something_was_written_is_not_forgotten(world: World) {
+    // She has an inbox and no key package.
+    let peer = folkmoot_testkit::Person::new(9);
+    let alice = world.stored(1, "alice").await;
+    let network = alice.network();
+    let registration = peer.registration();
+    network
+        .publish_identity_update(&peer.inbox, registration)
+        .await
+        .unwrap();
+    let nobody = alice.conversations().new_dm(peer.inbox).await;
+    assert!(!nobody.unwrap_err().is_retryable());
+    let none = alice.conversations().dm(peer.inbox).await.unwrap();
+    assert!(none.is_none(), "nothing was in it");
+    alice.close().await;
+
+    let nowhere = NetworkOptions::new(NetworkAddress::Node("http://127.0.0.1:9".into()));
+    let nowhere = nowhere.network().unwrap();
+    let alice = world.stored_over(1, "alice", nowhere).await;
+    let offline = alice.conversations().new_dm(peer.inbox).await;
+    assert!(offline.unwrap_err().is_retryable());
+    let dm = alice.conversations().dm(peer.inbox).await.unwrap().unwrap();
+    let hello = Content::text("hello");
+    let options = SendOptions::default();
+    dm.send_optimistic(&hello, options).await.unwrap();
+    drop(dm);
+    alice.close().await;
+
+    let alice = world.stored(1, "alice").await;
+    let nobody = alice.conversations().new_dm(peer.inbox).await;
+    assert!(!nobody.unwrap_err().is_retryable());
+    let dm = alice.conversations().dm(peer.inbox).await.unwrap().unwrap();
+    assert_eq!(texts(&dm).await, ["hello"]);
+}
+
+async fn a_forged_entry_about_members_is_no_entry(world: World) {
+    let [alice, bob] = world.clients().await;
+    let dm = alice.conversations().new_dm(bob.inbox_id()).await.unwrap();
+    let there = synced(&bob, dm.id()).await;
+    let true_entry = there.messages(&MessageQuery::default()).await.unwrap();
+    assert!(matches!(true_entry[0].content, Content::GroupUpdated(_)));
+    let forged = EncodedContent::decode(true_entry[0].encoded.clone()).unwrap();
+    let options = SendOptions::default();
+    let id = dm.send_encoded(&forged, options).await.unwrap();
+    synced(&bob, dm.id()).await;
+    for client in [&alice, &bob] {
+        let forged = client.conversations().message(&id).await.unwrap();
+        assert!(matches!(forged.content, Content::Custom(_)));
+    }
 }
 
 async fn a_deleted_message_is_shown_as_deleted(world: World) {
