@@ -250,52 +250,78 @@ pub(crate) fn with_postgres(command: &[String]) -> anyhow::Result<Outcome> {
     call(cluster.tell(Command::new(program).args(arguments)))
 }
 
-/// Builds the program for release and hands back where it is.
-fn program() -> anyhow::Result<PathBuf> {
-    call(cargo().args(["build", "--release", "--package", "folkmoot"]))?;
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let program = target.join("release").join("folkmoot");
-    fs::canonicalize(&program).with_context(|| format!("find {}", program.display()))
+/// What is built for release.
+struct Programs {
+    /// The program itself.
+    folkmoot: PathBuf,
+    /// The program around our client that `interop/` drives.
+    client_actor: PathBuf,
 }
 
-/// Runs `interop/run.mjs`. It leaves what it skipped in a file, because its output is for people.
+impl Programs {
+    /// Builds them and finds where they are. Together, because apart from each other they would
+    /// want their dependencies with different features, and each would build its own.
+    fn build() -> anyhow::Result<Self> {
+        call(cargo().args([
+            "build",
+            "--release",
+            "--package",
+            "folkmoot",
+            "--package",
+            "folkmoot-testkit",
+            "--features",
+            "folkmoot-testkit/client-actor",
+            "--bin",
+            "folkmoot",
+            "--bin",
+            "client-actor",
+        ]))?;
+        let target =
+            env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+        let find = |name: &str| {
+            let program = target.join("release").join(name);
+            fs::canonicalize(&program).with_context(|| format!("find {}", program.display()))
+        };
+        Ok(Self {
+            folkmoot: find("folkmoot")?,
+            client_actor: find("client-actor")?,
+        })
+    }
+}
+
+/// Runs the scripts of `interop/`: the scenarios, a random life, bots, and the command line; only
+/// the scenarios when the arguments choose some. What is skipped they leave in files, because their
+/// output is for people.
 fn interop(options: &Options) -> anyhow::Result<Outcome> {
     let Some(node) = in_path("node") else {
         return Ok(Outcome::Skipped(
             "no node found; get Node.js 20 or newer, with npm".to_owned(),
         ));
     };
-    let program = program()?;
-    let results = env::current_dir()?.join("target/interop/results.json");
-    if results.exists() {
-        fs::remove_file(&results).context("remove the results of the last run")?;
+    let programs = Programs::build()?;
+    let given = options.pass_on.as_deref().unwrap_or_default();
+    let asked = |what: &str| given.iter().any(|one| one.split('=').next() == Some(what));
+    let full = options.full || asked("--full");
+    let script = |name: &str| {
+        let mut script = Command::new(&node);
+        script.arg(format!("interop/{name}.mjs"));
+        script.arg("--program").arg(&programs.folkmoot);
+        script
+    };
+
+    let mut scenarios = script("run");
+    scenarios.arg("--client").arg(&programs.client_actor);
+    scenarios.args(options.full.then_some("--full")).args(given);
+    let mut missing = reported(&mut scenarios, "results.json")?;
+    if !asked("--only") && !asked("--pair") {
+        let mut life = script("soak");
+        life.arg("--client").arg(&programs.client_actor);
+        // The same seed each time: what may fail without being our fault is tried at other times.
+        life.args(["--seed", "folkmoot"]);
+        call(life.args(full.then_some("--full")))?;
+        call(&mut script("bot"))?;
+        missing.extend(reported(&mut script("cli"), "cli-results.json")?);
     }
-    let mut bot = Command::new(&node);
-    bot.arg("interop/bot.mjs").arg("--program").arg(&program);
-    let mut suite = Command::new(node);
-    suite
-        .arg("interop/run.mjs")
-        .arg("--program")
-        .arg(program)
-        .arg("--results")
-        .arg(&results);
-    if options.full {
-        suite.arg("--full");
-    }
-    suite.args(options.pass_on.iter().flatten());
-    call(&mut suite)?;
-    if options.pass_on.iter().all(Vec::is_empty) {
-        call(&mut bot)?;
-    }
-    let results = fs::read_to_string(&results).context("read the results")?;
-    let results: Value = serde_json::from_str(&results).context("read the results")?;
-    let missing: Vec<String> = results["missing"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|what| what.as_str().map(str::to_owned))
-        .collect();
     Ok(if missing.is_empty() {
         Outcome::Passed
     } else {
@@ -316,12 +342,28 @@ fn chat() -> anyhow::Result<Outcome> {
         ));
     }
     let mut chat = Command::new(node);
-    chat.args(["interop/chat.mjs", "--program"]).arg(program()?);
+    chat.args(["interop/chat.mjs", "--program"])
+        .arg(Programs::build()?.folkmoot);
     call(&mut chat)
 }
 
+/// Runs a script that leaves its results in a file called `name`; gives what it says is missing.
+fn reported(script: &mut Command, name: &str) -> anyhow::Result<Vec<String>> {
+    let results = env::current_dir()?.join("target/interop").join(name);
+    if results.exists() {
+        fs::remove_file(&results).context("remove the results of the last run")?;
+    }
+    call(script.arg("--results").arg(&results))?;
+    let results = fs::read_to_string(&results).context("read the results")?;
+    let results: Value = serde_json::from_str(&results).context("read the results")?;
+    let missing = results["missing"].as_array().into_iter().flatten();
+    Ok(missing
+        .filter_map(|what| what.as_str().map(str::to_owned))
+        .collect())
+}
+
 fn bench(options: &Options) -> anyhow::Result<Outcome> {
-    let mut bench = Command::new(program()?);
+    let mut bench = Command::new(Programs::build()?.folkmoot);
     bench.args(["bench", "node"]);
     match &options.pass_on {
         Some(arguments) => bench.args(arguments),
