@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use folkmoot_client::{
     CommitLogEntry, Conversation, Error, MessageKind, MessageQuery, network::NetworkError,
 };
+use folkmoot_conversation::content::Content;
 
 use super::{
     output::Output,
@@ -190,7 +191,10 @@ async fn history(conversation: &Conversation, names: &mut Names) -> anyhow::Resu
         };
         let change = changes.get(&entry.sequence);
         let what = match change {
-            Some(message) => shapes::plain_words(&message.content, None),
+            Some(message) => match &message.content {
+                Content::GroupUpdated(updated) => names.change(updated, conversation).await,
+                other => shapes::plain_words(other, None),
+            },
             None => entry.cause.clone(),
         };
         rows.push(object! {

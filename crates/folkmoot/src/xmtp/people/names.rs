@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use folkmoot_client::{Client, Conversation};
+use folkmoot_client::{Client, Conversation, EnrichedMessage};
+use folkmoot_conversation::content::{Content, GroupUpdated};
 use folkmoot_identity::Identifier;
 use folkmoot_wire::InboxId;
 
-use super::{super::value::visible, contacts::Contacts};
+use super::{
+    super::{shapes, value::visible},
+    contacts::Contacts,
+};
 
 /// Names by inbox, learned as they are needed.
 pub(crate) struct Names {
@@ -32,13 +36,47 @@ impl Names {
         if let Some(name) = self.known.get(&inbox) {
             return name.clone();
         }
+        self.learn(conversation).await;
+        let own = || shortened(&inbox.to_string());
+        self.known.entry(inbox).or_insert_with(own).clone()
+    }
+
+    /// What a content says, in which a change of the group names people as they are called here.
+    pub(crate) async fn words(
+        &mut self,
+        message: &EnrichedMessage,
+        conversation: &Conversation,
+    ) -> String {
+        match &message.message.content {
+            Content::GroupUpdated(updated) => self.change(updated, conversation).await,
+            _ => shapes::words(message),
+        }
+    }
+
+    /// What a change of a group says.
+    pub(crate) async fn change(
+        &mut self,
+        updated: &GroupUpdated,
+        conversation: &Conversation,
+    ) -> String {
+        self.learn(conversation).await;
+        shapes::change_words(updated, &|inbox| match self.known.get(inbox) {
+            Some(name) => name.clone(),
+            None => shortened(&inbox.to_string()),
+        })
+    }
+
+    /// Learns the names of the members.
+    async fn learn(&mut self, conversation: &Conversation) {
+        let inboxes = conversation.member_inboxes();
+        if inboxes.iter().all(|inbox| self.known.contains_key(inbox)) {
+            return;
+        }
         // Without the network members may be unknown; then the inbox's id has to do.
         for member in conversation.members().await.unwrap_or_default() {
             let name = self.name(&member.identifiers, member.inbox_id);
             self.known.entry(member.inbox_id).or_insert(name);
         }
-        let own = || shortened(&inbox.to_string());
-        self.known.entry(inbox).or_insert_with(own).clone()
     }
 
     /// What a conversation is called: its name, or the other person's.

@@ -114,7 +114,7 @@ impl Screen {
         let time = shapes::iso(message.message.sent_ns);
         // Day and minute are enough: 2026-01-31 12:34.
         let time = time.get(..16).unwrap_or(&time).replace('T', " ");
-        let words = shapes::words(message);
+        let words = self.names.words(message, &conversation).await;
         Ok(Some(Value::Text(if self.all {
             let title = self.names.title(&conversation).await;
             format!("{time} [{title}] {sender}: {words}")

@@ -256,7 +256,7 @@ pub(crate) fn for_people(said: &Content, fallback: Option<&str>) -> String {
             format!("{} [{}]", actions.description, labels.join("] ["))
         }
         Content::Intent(intent) => format!("(chose {})", intent.action_id),
-        Content::GroupUpdated(updated) => updated_words(updated),
+        Content::GroupUpdated(updated) => updated_words(updated, &short),
         Content::LeaveRequest(_) => "(wants to leave)".to_owned(),
         Content::EditMessage(edit) => format!("{} (edited)", for_people(&edit.content(), None)),
         Content::DeleteMessage(_) => "(took a message back)".to_owned(),
@@ -267,7 +267,8 @@ pub(crate) fn for_people(said: &Content, fallback: Option<&str>) -> String {
     }
 }
 
-fn updated_words(updated: &GroupUpdated) -> String {
+/// What changed in a group; people are called what `name` calls them.
+pub(super) fn updated_words(updated: &GroupUpdated, name: &dyn Fn(&InboxId) -> String) -> String {
     let mut parts = Vec::new();
     for (verb, inboxes) in [
         ("added", &updated.added_inboxes),
@@ -279,7 +280,7 @@ fn updated_words(updated: &GroupUpdated) -> String {
         ("no longer super admin:", &updated.removed_super_admins),
     ] {
         if !inboxes.is_empty() {
-            let names: Vec<_> = inboxes.iter().map(short).collect();
+            let names: Vec<_> = inboxes.iter().map(name).collect();
             parts.push(format!("{verb} {}", names.join(", ")));
         }
     }

@@ -3,11 +3,15 @@
 use folkmoot_client::{
     Conversation, Deletion, DeliveryStatus, EnrichedMessage, Message, MessageKind,
 };
-use folkmoot_conversation::{content::Content, context::ConversationKind};
+use folkmoot_conversation::{
+    content::{Content, GroupUpdated},
+    context::ConversationKind,
+};
+use folkmoot_wire::InboxId;
 
 use super::{
     super::value::{Value, object},
-    content::{content, content_type, for_people},
+    content::{content, content_type, for_people, updated_words},
     iso,
 };
 
@@ -183,6 +187,11 @@ pub(crate) fn words(message: &EnrichedMessage) -> String {
         Some(_) => format!("{words} (edited)"),
         None => words,
     }
+}
+
+/// What a person reads of a change in a group; `name` says what people are called.
+pub(crate) fn change_words(updated: &GroupUpdated, name: &dyn Fn(&InboxId) -> String) -> String {
+    super::super::value::visible(&updated_words(updated, name))
 }
 
 /// What a person reads of a content; `fallback` is what the sender says to show instead.

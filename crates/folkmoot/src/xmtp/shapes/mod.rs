@@ -10,7 +10,9 @@ use time::{OffsetDateTime, macros::format_description};
 
 pub(crate) use content::content;
 pub(crate) use members::{MemberShape, consent, consent_name, members, role};
-pub(crate) use messages::{Shape, kind, message, peer, plain_words, streamed_conversation, words};
+pub(crate) use messages::{
+    Shape, change_words, kind, message, peer, plain_words, streamed_conversation, words,
+};
 pub(crate) use people::inbox_state;
 pub(crate) use rules::permissions;
 
