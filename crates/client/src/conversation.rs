@@ -76,7 +76,8 @@ pub enum ConversationState {
     /// A commit that adds an expired key package stops this installation (the commit's sequence
     /// id): it needs to be linked again, by being added once more.
     NeedsRelink(u64),
-    /// This installation's history is not the group's since the commit with this sequence id.
+    /// This installation's history is not the group's since the commit with this sequence id, or
+    /// seems not to be: what came under this number fits no commit that was met here.
     Forked(u64),
 }
 
@@ -185,7 +186,7 @@ impl Conversation {
     pub fn state(&self) -> ConversationState {
         match (&self.row.trouble, &self.row.paused_for) {
             (Some((Trouble::LockedOut, at)), _) => ConversationState::NeedsRelink(*at),
-            (Some((Trouble::Forked, at)), _) => ConversationState::Forked(*at),
+            (Some((Trouble::Forked | Trouble::Parted, at)), _) => ConversationState::Forked(*at),
             (None, _) if !self.row.active => ConversationState::Inactive,
             (None, Some(version)) => ConversationState::Paused(version.clone()),
             (None, None) => ConversationState::Active,
@@ -200,7 +201,10 @@ impl Conversation {
             ConversationState::Inactive => ConversationError::Inactive,
             ConversationState::Paused(version) => ConversationError::Paused(version),
             ConversationState::NeedsRelink(at) => ConversationError::LockedOut(at),
-            ConversationState::Forked(at) => ConversationError::Forked(at),
+            ConversationState::Forked(at) => match self.row.trouble {
+                Some((Trouble::Parted, _)) => ConversationError::Parted(at),
+                _ => ConversationError::Forked(at),
+            },
         };
         Some(match cause.remedy() {
             Some(remedy) => format!("{cause}: {remedy}"),
@@ -346,11 +350,14 @@ impl Conversation {
             })
             .await?;
         let members = inboxes.into_iter().map(|inbox_id| {
-            let state = people.get(&inbox_id);
+            let found = people.get(&inbox_id);
+            let state = found.and_then(|state| state.as_ref().ok());
+            let trouble = found.and_then(|state| state.as_ref().err());
             Member {
                 inbox_id,
                 identifiers: state.map(InboxState::identifiers).unwrap_or_default(),
                 installations: state.map(InboxState::installations).unwrap_or_default(),
+                trouble: trouble.map(ToString::to_string),
                 role: MemberRole::of(&context, inbox_id),
                 consent: consents
                     .get(&inbox_id)
@@ -613,12 +620,8 @@ impl Conversation {
 
     async fn is_deleted(&self, target: &Message) -> Result<bool, Error> {
         let target = target.clone();
-        let enriched = self
-            .core
-            .db
-            .read(move |db| Ok(message::enrich(db, vec![target])?))
-            .await?;
-        Ok(enriched.iter().any(|message| message.deleted.is_some()))
+        let question = move |db: &rusqlite::Connection| Ok(message::is_deleted(db, target)?);
+        Ok(self.core.db.read(question).await?)
     }
 
     // Reading.

@@ -26,7 +26,7 @@ use crate::{
         live::LiveState,
         rows::{self, Batch, ConversationRow, Overwrite},
     },
-    message::{self, Message},
+    message::{self, EnrichedMessage, Message},
     stream::{ChangeStream, ConsentStream, ConversationStream, MessageStream, StreamOptions},
 };
 
@@ -353,6 +353,25 @@ impl Conversations {
             .db
             .read(move |db| Ok(message::message(db, &wanted)?))
             .await?;
+        Ok(found.ok_or(ConversationError::MessageNotFound(*id))?)
+    }
+
+    /// A message by its id, with reactions, replies, an edit or a deletion attached.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Conversations::message`].
+    pub async fn enriched_message(&self, id: &MessageId) -> Result<EnrichedMessage, Error> {
+        let wanted = *id;
+        let found = self
+            .core
+            .db
+            .read(move |db| {
+                let message = message::message(db, &wanted)?;
+                Ok(message::enrich(db, message.into_iter().collect())?)
+            })
+            .await?;
+        let found = found.into_iter().next();
         Ok(found.ok_or(ConversationError::MessageNotFound(*id))?)
     }
 

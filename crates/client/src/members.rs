@@ -16,6 +16,9 @@ pub struct Member {
     pub identifiers: Vec<Identifier>,
     /// Its installations, likewise.
     pub installations: Vec<InstallationKey>,
+    /// Why its identity log cannot be read, if so: then nobody can see which accounts and
+    /// installations are its own, and news of them are not taken into account.
+    pub trouble: Option<String>,
     /// What it may do.
     pub role: MemberRole,
     /// What we think of it.

@@ -381,6 +381,12 @@ pub(crate) fn enrich(
     Ok(enriched)
 }
 
+/// Whether somebody who may deleted this message for everybody.
+pub(crate) fn is_deleted(db: &Connection, message: Message) -> rusqlite::Result<bool> {
+    let enriched = enrich(db, vec![message])?;
+    Ok(enriched.iter().any(|message| message.deleted.is_some()))
+}
+
 /// What refers to each of these messages, oldest first.
 fn about(
     db: &Connection,

@@ -26,7 +26,7 @@ pub struct SearchOptions {
 
 impl Client {
     /// The messages that hold all words of `query`, or words that begin with them, the newest
-    /// first. Letter case and accents do not matter; `"in quotes"` means words in this order.
+    /// first, those left out that were deleted. Letter case and accents do not matter; `"in quotes"` means words in this order.
     ///
     /// # Errors
     ///
@@ -109,27 +109,38 @@ fn index_more(db: &Transaction<'_>) -> Result<bool, DbError> {
 }
 
 fn find(db: &Connection, question: &str, options: &SearchOptions) -> Result<Vec<Message>, DbError> {
-    let sql = "SELECT message.id FROM message_text
-         JOIN message ON message.local = message_text.rowid
+    let sql = "SELECT message.id, EXISTS (SELECT 1 FROM message AS deletion
+             WHERE deletion.reference = message.id AND deletion.type = 'deleteMessage')
+         FROM message_text JOIN message ON message.local = message_text.rowid
          WHERE message_text MATCH ?1 AND (?2 IS NULL OR message.group_id IN (
              SELECT copy.id FROM conversation AS asked
              JOIN conversation AS copy ON copy.id = asked.id OR copy.dm_id = asked.dm_id
              WHERE asked.id = ?2
          ))
-         ORDER BY message.sent_ns DESC, message.local DESC LIMIT ?3 OFFSET ?4";
+         ORDER BY message.sent_ns DESC, message.local DESC";
     let group = options.conversation.as_ref().map(GroupId::as_bytes);
-    let limit = i64::try_from(options.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(i64::MAX);
-    let offset = i64::try_from(options.offset).unwrap_or(i64::MAX);
-    let ids = db
-        .prepare_cached(sql)?
-        .query_map(params![question, group, limit, offset], |row| row.get(0))?
-        .collect::<Result<Vec<[u8; 32]>, _>>()?;
-    let messages = ids
-        .into_iter()
-        .map(|id| message::message(db, &MessageId::from_bytes(id)));
-    Ok(messages
-        .filter_map(Result::transpose)
-        .collect::<Result<_, _>>()?)
+    let limit = options.limit.unwrap_or(DEFAULT_LIMIT);
+    let mut left_out = options.offset;
+    let mut found = Vec::new();
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params![question, group])?;
+    while let Some(row) = rows.next()?
+        && found.len() < limit
+    {
+        let id = MessageId::from_bytes(row.get(0)?);
+        let Some(message) = message::message(db, &id)? else {
+            continue;
+        };
+        // What somebody took back is not to be shown, although it is here.
+        if row.get(1)? && message::is_deleted(db, message.clone())? {
+            continue;
+        }
+        match left_out.checked_sub(1) {
+            Some(fewer) => left_out = fewer,
+            None => found.push(message),
+        }
+    }
+    Ok(found)
 }
 
 /// What a person types, as a question to FTS5: every word in quotes, so that nothing in it has a

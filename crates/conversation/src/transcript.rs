@@ -87,6 +87,15 @@ pub fn encode(entry: &GroupUpdated) -> Bytes {
     content.encode_to_vec().into()
 }
 
+/// Reads an entry as [`encode`] writes it; `None` for what is none.
+#[must_use]
+pub fn decode(content: &[u8]) -> Option<GroupUpdated> {
+    let content = EncodedContent::decode(content).ok()?;
+    let kind = content.r#type?;
+    let is_entry = kind.type_id == "group_updated" && kind.version_major == 1;
+    is_entry.then(|| GroupUpdated::decode(content.content).ok())?
+}
+
 /// The idempotency key of an entry about a commit, by the time that the node gave the commit, in
 /// nanoseconds of Unix time.
 #[must_use]
@@ -218,6 +227,8 @@ mod tests {
     #[test]
     fn an_entry_begins_as_those_of_official_clients_do() {
         let bytes = encode(&of_welcome(inbox(1), inbox(2)));
+        assert_eq!(decode(&bytes), Some(of_welcome(inbox(1), inbox(2))));
+        assert_eq!(decode(&bytes[..20]), None);
         let start = "0a1b0a08786d74702e6f7267120d67726f75705f75706461746564180122860";
         assert!(hex::encode(&bytes).starts_with(start));
         assert_eq!(commit_key(5), "5");

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use folkmoot_conversation::{
     CommitPlan, ContextExtensions, KeyPackage, KeyPackageIn, PreparedCommit,
-    context::Context,
+    context::{Context, GroupMembership},
     judge::Verdict,
-    membership::{MembershipChange, MembershipPlan, NeededState, ReaddPlan, plan, plan_readd},
+    membership::{
+        MembershipChange, MembershipPlan, NeededState, ReaddPlan, plan, plan_readd, stale_leaves,
+    },
     permissions::PolicySet,
 };
 use folkmoot_wire::{InboxId, InstallationKey};
@@ -103,10 +105,15 @@ impl Loaded {
         let old = &context.membership;
         let concerned: BTreeSet<_> = old.inbox_ids().chain(add.iter().copied()).collect();
         let concerned: Vec<_> = concerned.into_iter().collect();
+        let mut latest = core.refresh(&concerned).await?;
+        for (inbox, place) in &old.members {
+            // Whose log cannot be read stays where it is.
+            latest.entry(*inbox).or_insert(*place);
+        }
         let change = MembershipChange {
             add: add.iter().copied().collect(),
             remove: remove.iter().copied().collect(),
-            latest: core.refresh(&concerned).await?,
+            latest,
         };
         let new = change.apply(old).map_err(ConversationError::Plan)?;
         let needed = change.needed_states(old).map_err(ConversationError::Plan)?;
@@ -149,7 +156,10 @@ impl Loaded {
                 leaf.installation == package.installation_key && leaf.inbox_id == package.inbox_id
             })
         };
-        let packages = usable_key_packages(core, &planned.fetch, belongs).await?;
+        // Those only go.
+        let stale = self.stale_leaves(core, &context.membership).await?;
+        let fetch = planned.fetch.difference(&stale).copied().collect();
+        let packages = usable_key_packages(core, &fetch, belongs).await?;
         Ok(Some(Planned {
             plan: Plan::Readd(planned),
             packages,
@@ -185,6 +195,34 @@ impl Loaded {
         let commit = planned.commit(&self.row.context)?;
         let made = self.group_mut().commit(&core.me, commit, &mut rand::rng());
         Ok(made.map_err(|cause| ConversationError::Engine(cause.to_string()))?)
+    }
+
+    /// Leaves that everybody takes for absent, and that only a super admin's commit can remove:
+    /// their installations failed once, came later, and are none of a member's any more.
+    pub(crate) async fn stale_leaves(
+        &self,
+        core: &Core,
+        membership: &GroupMembership,
+    ) -> Result<BTreeSet<InstallationKey>, Error> {
+        let members = self.members();
+        // Nearly always none: then nothing is looked up.
+        let failed = members
+            .iter()
+            .filter(|leaf| membership.has_failed(leaf.installation));
+        let failed: Vec<_> = failed.copied().collect();
+        let needed = failed.iter().filter_map(|leaf| {
+            let sequence_id = *membership.members.get(&leaf.inbox_id)?;
+            Some(NeededState {
+                inbox_id: leaf.inbox_id,
+                sequence_id,
+            })
+        });
+        if failed.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let states = core.states(needed).await?;
+        Ok(stale_leaves(membership, &failed, &states)
+            .map_err(|cause| ConversationError::Plan(cause.into()))?)
     }
 }
 

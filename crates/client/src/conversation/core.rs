@@ -1,18 +1,19 @@
 //! What all conversations of a client share.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use folkmoot_conversation::{
     CommitFacts, ConsentEntity, Installation, KeyPackageSecrets,
-    judge::{Verdict, judge, needed_states},
+    judge::{Refusal, Verdict, judge, needed_states},
     membership::{InboxStates, NeededState},
     version::Version,
 };
@@ -33,11 +34,18 @@ use crate::{
     clock::SharedClock,
     consent,
     db::Database,
-    identity::{Directory, InboxState},
+    identity::{Directory, IdentityError, InboxState},
     key_packages::KeyPackages,
     network::Network,
     push::PushKeys,
 };
+
+/// When identity updates that a commit refers to are looked for again before it is refused.
+const LOOK_AGAIN: [Duration; 3] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(800),
+];
 
 /// What all conversations of a client share.
 pub(crate) struct Core {
@@ -147,16 +155,21 @@ impl Core {
         self.clock.now_ns()
     }
 
-    /// The newest sequence ids of inboxes, asked of the network.
+    /// The newest sequence ids of inboxes, asked of the network. Those whose logs cannot be read
+    /// are left out, and so are those that do not exist: they must not hold the others up.
     pub(crate) async fn refresh(
         &self,
         inboxes: &[InboxId],
     ) -> Result<BTreeMap<InboxId, u64>, Error> {
-        let states = self.directory.refresh(inboxes).await?;
-        let states = states.into_iter().flatten();
-        Ok(states
-            .map(|state| (state.inbox_id, state.sequence))
-            .collect())
+        let states = self.directory.refresh_each(inboxes).await?;
+        let states = inboxes.iter().zip(states).filter_map(|(inbox, state)| {
+            let state = state.inspect_err(|cause| {
+                tracing::warn!(%inbox, %cause, "news of an inbox are not taken into account");
+            });
+            let state = state.ok().flatten()?;
+            Some((state.inbox_id, state.sequence))
+        });
+        Ok(states.collect())
     }
 
     /// The states that rules look at.
@@ -171,19 +184,20 @@ impl Core {
     pub(crate) async fn people(
         &self,
         inboxes: &[InboxId],
-    ) -> Result<BTreeMap<InboxId, InboxState>, Error> {
-        let cached = self.directory.cached(inboxes).await?;
-        let known = cached.iter().flatten();
-        let known: BTreeSet<_> = known.map(|state| state.inbox_id).collect();
-        let strangers = inboxes.iter().filter(|inbox| !known.contains(inbox));
+    ) -> Result<BTreeMap<InboxId, Result<InboxState, IdentityError>>, Error> {
+        let known = self.directory.cached_each(inboxes).await?;
+        let known = inboxes.iter().copied().zip(known);
+        let mut all: BTreeMap<_, _> = known
+            .filter_map(|(inbox, state)| Some((inbox, state.transpose()?)))
+            .collect();
+        let strangers = inboxes.iter().filter(|inbox| !all.contains_key(inbox));
         let strangers: Vec<_> = strangers.copied().collect();
-        let found = if strangers.is_empty() {
-            Vec::new()
-        } else {
-            self.directory.refresh(&strangers).await?
-        };
-        let all = cached.into_iter().chain(found).flatten();
-        Ok(all.map(|state| (state.inbox_id, state)).collect())
+        if !strangers.is_empty() {
+            let found = self.directory.refresh_each(&strangers).await?;
+            let known = strangers.into_iter().zip(found);
+            all.extend(known.filter_map(|(inbox, state)| Some((inbox, state.transpose()?))));
+        }
+        Ok(all)
     }
 
     /// The secrets of our key package that a welcome names.
@@ -227,10 +241,18 @@ impl Core {
     /// The verdict on a commit, after looking up what it depends on.
     pub(crate) async fn judge(&self, commit: &CommitFacts) -> Result<Verdict, Error> {
         let mut needed = needed_states(commit);
-        for _ in 0..2 {
+        let mut pauses = LOOK_AGAIN.iter();
+        for _ in 0..2 + LOOK_AGAIN.len() {
             let states = self.states(needed.iter().copied()).await?;
             match judge(commit, &states, &self.version) {
                 Verdict::Ask(more) => needed.extend(more),
+                // Refusing is for good, and what the node does not show it may only not show yet.
+                Verdict::Refuse(
+                    Refusal::MissingIdentityUpdate(_) | Refusal::InvalidIdentityLog(_),
+                ) if pauses.len() > 0 => {
+                    let pause = pauses.next().copied().unwrap_or_default();
+                    tokio::time::sleep(pause).await;
+                }
                 verdict => return Ok(verdict),
             }
         }

@@ -26,6 +26,19 @@ pub enum ConversationError {
     /// A message cannot be deleted.
     #[error(transparent)]
     Deletion(#[from] DeletionError),
+    /// A commit adds a key package whose lifetime begins later by our clock; it is taken then.
+    #[error(
+        "commit {sequence} adds a key package that is valid from {not_before}, and now is {now} \
+         (Unix seconds)"
+    )]
+    ClockBehind {
+        /// The sequence id of the commit.
+        sequence: u64,
+        /// When the key package begins, in seconds of Unix time.
+        not_before: u64,
+        /// What this machine's clock says, in the same unit.
+        now: u64,
+    },
     /// Only a message's author may change it.
     #[error("message {0} is somebody else's")]
     NotAuthor(MessageId),
@@ -74,6 +87,12 @@ pub enum ConversationError {
     /// An inbox that is not a member.
     #[error("inbox {0} is not a member")]
     NotMember(InboxId),
+    /// Something came that fits no commit that was met here.
+    #[error(
+        "this installation seems to have parted from the group: envelope {0} fits nothing that it \
+         has seen"
+    )]
+    Parted(u64),
     /// The group asks for a newer program.
     #[error("the group needs version {0} or newer")]
     Paused(String),
@@ -91,7 +110,7 @@ impl ConversationError {
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Crowded | Self::IdentitiesUnknown | Self::Interrupted
+            Self::ClockBehind { .. } | Self::Crowded | Self::IdentitiesUnknown | Self::Interrupted
         )
     }
 
@@ -99,12 +118,18 @@ impl ConversationError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
+            Self::Parted(_) => {
+                "if others cannot read what you write, ask a super admin to add this installation \
+                 again"
+                    .into()
+            }
             Self::LockedOut(_) | Self::Forked(_) => {
                 "ask a super admin to add this installation again, or register this inbox on a new \
                  installation"
                     .into()
             }
             Self::Paused(version) => format!("use a program that understands version {version}"),
+            Self::ClockBehind { .. } => "set this machine's clock, then sync again".into(),
             Self::Crowded => "try again".into(),
             Self::Leave(LeaveError::SuperAdmin) => "give the role to somebody else first".into(),
             _ => return None,

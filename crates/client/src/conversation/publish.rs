@@ -387,6 +387,16 @@ impl State {
             self.commit(core, nobody).await?;
         }
         let loaded = self.load(core).await?;
+        let context = loaded.context()?;
+        if context.mutable.is_super_admin(core.me.inbox_id()) {
+            let mut stale = loaded.stale_leaves(core, &context.membership).await?;
+            stale.remove(&core.me.key());
+            if !stale.is_empty() {
+                let gone = Wish::Readd(stale.into_iter().collect());
+                self.commit(core, gone).await?;
+            }
+        }
+        let loaded = self.load(core).await?;
         loaded.row.checked_ns = now_ns;
         let mut batch = loaded.batch(core);
         batch.row = Some(loaded.row.clone());

@@ -12,7 +12,7 @@ use folkmoot_conversation::{
     judge::{CommitSummary, Verdict},
     version::Version,
 };
-use folkmoot_wire::{GroupId, InboxId, InstallationKey};
+use folkmoot_wire::{COMMIT_ORIGINATOR, GroupId, InboxId, InstallationKey, VectorClock};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -24,10 +24,17 @@ use super::{
     rows::{Batch, CommitLogRow, Delivered, IntentChange, MembershipState, Trouble},
     state::{Loaded, State},
 };
-use crate::{Error, network::GroupEnvelope};
+use crate::{
+    Error,
+    network::{GroupEnvelope, Page, V3_MESSAGES},
+};
 
 /// Envelopes in a page of a v3 node.
 const PAGE: usize = 100;
+/// Pages that are read once more when a commit is missing.
+const LOOK_BACK_PAGES: usize = 20;
+/// How far ahead of our clock a key package may begin for us to wait: a day.
+const LONGEST_WAIT_SECONDS: u64 = 24 * 3600;
 /// Past epochs whose messages can be read. What is no older has its place in the log: others read
 /// it there.
 const PAST_EPOCHS: u64 = 3;
@@ -41,6 +48,17 @@ enum Source {
     Stream,
 }
 
+/// Whether the log of a group leaves us behind, as far as the present look at it shows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Parted {
+    #[default]
+    Unknown,
+    /// A commit is missing.
+    Suspected,
+    /// And the node does not have it, or we refused it.
+    Certain,
+}
+
 /// How to go on after an envelope.
 enum Step {
     Next,
@@ -48,6 +66,8 @@ enum Step {
     Missing,
     /// What follows cannot be read (yet).
     Stop,
+    /// It is of an epoch that we have not reached although nothing before it is missing.
+    Parted,
 }
 
 impl State {
@@ -55,6 +75,7 @@ impl State {
     pub(crate) async fn receive(&mut self, core: &Arc<Core>) -> Result<usize, Error> {
         let mut count = 0;
         let mut fetched = None;
+        self.parted = Parted::Unknown;
         loop {
             let loaded = self.load(core).await?;
             if !loaded.follows() {
@@ -66,6 +87,13 @@ impl State {
                 Some(page) => page,
                 None => core.network.group_messages(&id, &after, PAGE).await?,
             };
+            let envelopes = page.envelopes.into_iter();
+            // What was not asked for says nothing about this group.
+            let envelopes = envelopes.filter(|one| one.group_id == id);
+            let page = Page {
+                envelopes: envelopes.collect(),
+                more: page.more,
+            };
             count += page.envelopes.len();
             if page.envelopes.is_empty() {
                 break;
@@ -75,19 +103,66 @@ impl State {
             }
             let taking = self.take(core, page.envelopes, Source::Query);
             if !page.more {
-                taking.await?;
+                if taking.await? {
+                    break;
+                }
+                if self.parted == Parted::Suspected {
+                    count += self.look_back(core).await?;
+                    continue;
+                }
                 break;
             }
             // The next page comes while this one is worked through.
             let next = core.network.group_messages(&id, &after, PAGE);
             let (goes_on, next) = tokio::join!(taking, next);
             if !goes_on? {
+                if self.parted == Parted::Suspected {
+                    count += self.look_back(core).await?;
+                    continue;
+                }
                 break;
             }
             fetched = Some(next?);
         }
         self.behind = false;
         self.unsettled_ns = None;
+        Ok(count)
+    }
+
+    /// Something is of an epoch that we have not reached, so a commit is missing. A v3 node that
+    /// held it back when it was its turn may give it now: everything since the last commit is asked
+    /// for once more. What is found is taken; if nothing is, we have parted from the group.
+    async fn look_back(&mut self, core: &Arc<Core>) -> Result<usize, Error> {
+        self.parted = Parted::Certain;
+        let loaded = self.load(core).await?;
+        let epoch = loaded.row.epoch;
+        let newest = loaded.cursor.last_seen(COMMIT_ORIGINATOR);
+        let kept = loaded.cursor.iter().filter(|(one, _)| *one != V3_MESSAGES);
+        let mut after: VectorClock = kept.collect();
+        let id = self.id.clone();
+        let mut count = 0;
+        for _ in 0..LOOK_BACK_PAGES {
+            let page = core.network.group_messages(&id, &after, PAGE).await?;
+            for envelope in &page.envelopes {
+                after.advance(envelope.originator, envelope.sequence);
+            }
+            let missed: Vec<_> = page
+                .envelopes
+                .into_iter()
+                .filter(|one| one.group_id == id)
+                .filter(|one| one.originator == COMMIT_ORIGINATOR && one.sequence > newest)
+                .collect();
+            count += missed.len();
+            if !missed.is_empty() && !self.take(core, missed, Source::Query).await? {
+                break;
+            }
+            if !page.more {
+                break;
+            }
+        }
+        if self.load(core).await?.row.epoch > epoch {
+            self.parted = Parted::Unknown;
+        }
         Ok(count)
     }
 
@@ -133,6 +208,12 @@ impl State {
             }
             match loaded.step(core, &mut batch, envelope, source).await {
                 Ok(Step::Next) => {}
+                Ok(Step::Parted) if self.parted == Parted::Unknown => {
+                    self.parted = Parted::Suspected;
+                    outcome = Ok(false);
+                    break;
+                }
+                Ok(Step::Parted) => loaded.part(&mut batch, envelope),
                 Ok(Step::Missing) => {
                     self.behind = true;
                     break;
@@ -281,30 +362,35 @@ impl Loaded {
         let incoming = match group.process(&envelope.data) {
             Ok(incoming) => incoming,
             Err(ProcessError::ExpiredKeyPackage { .. }) => {
-                self.row.trouble = Some((Trouble::LockedOut, envelope.sequence));
-                batch.row = Some(self.row.clone());
-                tracing::warn!(
-                    group = %self.row.id, sequence = envelope.sequence,
-                    "a commit adds a key package that has expired; this installation cannot follow"
-                );
-                batch.wants_readd = Some(core.me.key());
-                return Ok(Step::Stop);
+                return Ok(self.lock_out(core, batch, envelope));
             }
-            Err(ProcessError::FutureEpoch { .. }) if source == Source::Stream => {
-                return Ok(Step::Missing);
+            Err(ProcessError::EarlyKeyPackage { not_before, now }) => {
+                if not_before.saturating_sub(now) > LONGEST_WAIT_SECONDS {
+                    // No clock is that wrong: others take the commit today, and we never could.
+                    return Ok(self.lock_out(core, batch, envelope));
+                }
+                let sequence = envelope.sequence;
+                return Err(ConversationError::ClockBehind {
+                    sequence,
+                    not_before,
+                    now,
+                }
+                .into());
             }
-            Err(ProcessError::FutureEpoch { .. })
-                if header.content == ContentType::Application
-                    && envelope.data.len() <= early::MOST_BYTES =>
-            {
-                batch.early.push(envelope.clone());
-                return Ok(Step::Next);
+            Err(ProcessError::FutureEpoch { .. }) => {
+                return Ok(match source {
+                    Source::Stream => Step::Missing,
+                    Source::Query => Step::Parted,
+                });
             }
             Err(cause) => {
                 tracing::debug!(
                     group = %self.row.id, sequence = envelope.sequence, %cause,
                     "a message cannot be read"
                 );
+                if cause == ProcessError::Undecryptable {
+                    self.suspect(batch, envelope);
+                }
                 if header.content == ContentType::Commit {
                     let result = if header.epoch == self.row.epoch { 3 } else { 2 };
                     self.log_failure(batch, envelope, None, &cause.to_string(), result);
@@ -347,8 +433,30 @@ impl Loaded {
                 Ok(Step::Next)
             }
             Incoming::Commit(staged) => self.merge_foreign(core, batch, envelope, *staged).await,
-            // Groups of the present form have neither; what they change has no effect here.
-            Incoming::Own { .. } | Incoming::Proposal(_) | Incoming::AppDataCommit(_) => {
+            Incoming::AppDataCommit(commit) => {
+                let by_super_admin = self
+                    .members()
+                    .iter()
+                    .find(|leaf| Some(leaf.index) == commit.committer())
+                    .is_some_and(|leaf| self.is_super_admin(&leaf.inbox_id));
+                self.group_mut().rollback();
+                if by_super_admin {
+                    // The group begins to live in a dictionary, which this version cannot follow.
+                    self.pause(core, batch, &Version::APP_DATA);
+                    return Ok(Step::Stop);
+                }
+                // Nobody else may do so, and everybody passes over it.
+                self.log_failure(
+                    batch,
+                    envelope,
+                    None,
+                    "only a super admin converts a group",
+                    4,
+                );
+                Ok(Step::Next)
+            }
+            // Groups of the present form have no proposals that stand alone: without effect.
+            Incoming::Own { .. } | Incoming::Proposal(_) => {
                 self.group_mut().rollback();
                 Ok(Step::Next)
             }
@@ -366,6 +474,43 @@ impl Loaded {
         self.foreign(core, batch, envelope, header, Source::Query)
             .await?;
         Ok(())
+    }
+
+    /// A commit that others take and that MLS does not let us take: we are out until somebody adds
+    /// us again.
+    fn lock_out(&mut self, core: &Core, batch: &mut Batch, envelope: &GroupEnvelope) -> Step {
+        self.row.trouble = Some((Trouble::LockedOut, envelope.sequence));
+        batch.row = Some(self.row.clone());
+        tracing::warn!(
+            group = %self.row.id, sequence = envelope.sequence,
+            "a commit adds a key package that is not valid now; this installation cannot follow"
+        );
+        batch.wants_readd = Some(core.me.key());
+        Step::Stop
+    }
+
+    /// Passes over something that cannot be read here because a commit is missing, or was taken by
+    /// others and not by us, and says so. A message is kept, for the case that the commit comes.
+    fn part(&mut self, batch: &mut Batch, envelope: &GroupEnvelope) {
+        self.suspect(batch, envelope);
+        let header = private_header(&self.row.id, &envelope.data);
+        let is_message = header.is_some_and(|header| header.content == ContentType::Application);
+        if is_message && envelope.data.len() <= early::MOST_BYTES {
+            batch.early.push(envelope.clone());
+        }
+        self.pass(batch, envelope);
+    }
+
+    /// Notes that something fits no commit that was met here.
+    fn suspect(&mut self, batch: &mut Batch, envelope: &GroupEnvelope) {
+        if self.row.trouble.is_none() {
+            tracing::warn!(
+                group = %self.row.id, sequence = envelope.sequence, epoch = self.row.epoch,
+                "something fits no commit that was met here: this installation may have parted"
+            );
+            self.row.trouble = Some((Trouble::Parted, envelope.sequence));
+            batch.row = Some(self.row.clone());
+        }
     }
 
     /// Judges somebody else's commit and merges it, or not.
@@ -386,6 +531,10 @@ impl Loaded {
         };
         match verdict {
             Verdict::Accept(summary) => {
+                if matches!(self.row.trouble, Some((Trouble::Parted, _))) {
+                    // Others go on from where we are.
+                    self.row.trouble = None;
+                }
                 self.merge(core, batch, envelope, staged, &facts, &summary)?;
                 self.drop_readds(batch, &summary.readded_installations);
                 Ok(Step::Next)

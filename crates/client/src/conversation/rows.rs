@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use folkmoot_conversation::{
-    ConsentState, ContextExtensions, context::ConversationKind, version::Version,
+    ConsentState, ContextExtensions, context::ConversationKind, transcript, version::Version,
 };
 use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId, VectorClock};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
@@ -67,6 +67,9 @@ pub(crate) enum Trouble {
     LockedOut,
     /// This installation's history of commits is not the group's.
     Forked,
+    /// Something came that none of the commits met here explains. Whoever knows the group's id can
+    /// cause that, so nothing is refused because of it.
+    Parted,
 }
 
 impl Trouble {
@@ -74,6 +77,7 @@ impl Trouble {
         match self {
             Self::LockedOut => 1,
             Self::Forked => 2,
+            Self::Parted => 3,
         }
     }
 }
@@ -325,6 +329,44 @@ impl Batch {
             && self.consent.is_none()
     }
 
+    /// Whether an entry of a DM says again what one in a copy of it says: that somebody was added.
+    fn is_repeated(
+        &self,
+        db: &Connection,
+        group: &GroupId,
+        message: &MessageRow,
+    ) -> rusqlite::Result<bool> {
+        if message.kind != MessageKind::MembershipChange {
+            return Ok(false);
+        }
+        // The row of a conversation that is being joined is only about to be written.
+        let dm_id = match &self.row {
+            Some(row) => row.dm_id.clone(),
+            None => db
+                .prepare_cached("SELECT dm_id FROM conversation WHERE id = ?1")?
+                .query_row([group.as_bytes()], |row| row.get(0))
+                .optional()?
+                .flatten(),
+        };
+        let Some(dm_id) = dm_id else {
+            return Ok(false);
+        };
+        let Some(entry) = transcript::decode(&message.content) else {
+            return Ok(false);
+        };
+        let earlier = db
+            .prepare_cached(
+                "SELECT content FROM message WHERE kind = 2 AND group_id IN
+                     (SELECT id FROM conversation WHERE dm_id = ?1)",
+            )?
+            .query_map([dm_id], |row| {
+                let content: Vec<u8> = row.get(0)?;
+                Ok(transcript::decode(&content))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(transcript::repeats(&entry, earlier.iter().flatten()))
+    }
+
     /// Writes everything; call it inside a transaction.
     pub(crate) fn write(&self, db: &Connection, group: &GroupId) -> rusqlite::Result<Written> {
         let mut written = Written::default();
@@ -349,6 +391,9 @@ impl Batch {
         let mut places = StreamPlaces::default();
         let mut last_message = None;
         for message in &self.messages {
+            if self.is_repeated(db, group, message)? {
+                continue;
+            }
             let shown = message.delivery == DeliveryStatus::Published;
             let place = if shown { Some(places.next(db)?) } else { None };
             if insert_message(db, group, message, place)? {
@@ -662,6 +707,7 @@ fn read_conversation(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
     let trouble = match row.get::<_, Option<i64>>(14)? {
         Some(1) => Some(Trouble::LockedOut),
         Some(2) => Some(Trouble::Forked),
+        Some(3) => Some(Trouble::Parted),
         _ => None,
     };
     let at = row.get::<_, Option<i64>>(15)?.unwrap_or(0).cast_unsigned();

@@ -14,6 +14,7 @@ use super::{
     changes::Change,
     core::Core,
     intent::{Intent, IntentState},
+    receive::Parted,
     rows::{self, Batch, ConversationRow, CursorKind, IntentChange, Written},
 };
 use crate::{Error, db::DbError};
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) loaded: Option<Loaded>,
     /// Something was missed: the node must be asked before an envelope of a stream counts.
     pub(crate) behind: bool,
+    /// Whether the log leaves us behind.
+    pub(crate) parted: Parted,
     /// Why intents failed, for those who wait for them.
     pub(crate) failures: HashMap<i64, Error>,
     /// Intents whose messages or commits the node has acknowledged in this run of the program.
@@ -59,6 +62,7 @@ impl State {
             id,
             loaded: None,
             behind: false,
+            parted: Parted::Unknown,
             failures: HashMap::new(),
             acknowledged: HashSet::new(),
             unsettled_ns: None,

@@ -96,16 +96,21 @@ pub(crate) async fn add(
     reassign: Reassign,
 ) -> Result<InboxState, Error> {
     let identifier = account.identifier();
-    if reassign == Reassign::Refuse
-        && let Some(found) = directory.inbox_id(&identifier).await?
+    let found = directory.inbox_id(&identifier).await?;
+    if let Some(other) = found.filter(|found| *found != inbox)
+        && reassign == Reassign::Refuse
     {
         return Err(IdentityError::Linked {
             identifier,
-            inbox: found,
+            inbox: other,
         }
         .into());
     }
     let state = changeable(directory, inbox).await?;
+    if state.association.is_member(&identifier.clone().into()) {
+        // Linked before, perhaps by a call whose answer was lost.
+        return Ok(state);
+    }
     let update = UpdateBuilder::new(inbox, directory.now_ns()).add(identifier, by.key());
     publish(directory, Some(&state), update, &[account], Some(by)).await
 }
@@ -118,6 +123,9 @@ pub(crate) async fn change_recovery(
     current: &dyn Signer,
 ) -> Result<InboxState, Error> {
     let state = changeable(directory, inbox).await?;
+    if *state.recovery_identifier() == new {
+        return Ok(state);
+    }
     require_recovery(&state, current)?;
     let update = UpdateBuilder::new(inbox, directory.now_ns())
         .change_recovery(new, current.identifier())
@@ -209,7 +217,16 @@ pub(super) async fn send(
     })?;
     let encoded = Bytes::from(update.encode());
     let network = directory.network();
-    network.publish_identity_update(&inbox, encoded).await?;
+    let published = network.publish_identity_update(&inbox, encoded.clone());
+    if let Err(cause) = published.await {
+        // Perhaps only the answer was lost: the log knows.
+        let newest = directory.refresh(&[inbox]).await.ok();
+        let newest = newest.and_then(|states| states.into_iter().next().flatten());
+        return match newest {
+            Some(state) if directory.has(inbox, encoded).await? => Ok(state),
+            _ => Err(cause.into()),
+        };
+    }
     let before = state.map_or(0, |state| state.sequence);
     let mut pauses = VISIBLE_WITHIN.iter();
     loop {

@@ -1,11 +1,12 @@
 //! Looking up inboxes.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     num::NonZeroUsize,
     sync::Arc,
 };
 
+use bytes::Bytes;
 use folkmoot_conversation::membership::{InboxStates, NeededState};
 use folkmoot_identity::{AssociationState, ContractCheck, ContractVerdicts, Identifier};
 use folkmoot_wire::InboxId;
@@ -115,8 +116,26 @@ impl Directory {
     ///
     /// What the network says, or [`IdentityError::BrokenLog`].
     pub async fn refresh(&self, inboxes: &[InboxId]) -> Result<Vec<Option<InboxState>>, Error> {
-        let known = self.fetch(inboxes).await?;
-        states_of(inboxes, &known)
+        let states = self.refresh_each(inboxes).await?.into_iter();
+        Ok(states.collect::<Result<_, _>>()?)
+    }
+
+    /// The same, where a log that cannot be read is told in its place: it says nothing about the
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub async fn refresh_each(
+        &self,
+        inboxes: &[InboxId],
+    ) -> Result<Vec<Result<Option<InboxState>, IdentityError>>, Error> {
+        let fetched = self.fetch(inboxes).await?;
+        let states = inboxes.iter().map(|inbox| match fetched.stuck.get(inbox) {
+            Some(reason) => Err(IdentityError::Verifier(reason.clone())),
+            None => state_of(inbox, &fetched.known),
+        });
+        Ok(states.collect())
     }
 
     /// The states of these inboxes as far as they are known, without asking the network.
@@ -125,8 +144,28 @@ impl Directory {
     ///
     /// What the database says, or [`IdentityError::BrokenLog`].
     pub async fn cached(&self, inboxes: &[InboxId]) -> Result<Vec<Option<InboxState>>, Error> {
+        let states = self.cached_each(inboxes).await?.into_iter();
+        Ok(states.collect::<Result<_, _>>()?)
+    }
+
+    /// The same, where a log that cannot be read is told in its place.
+    ///
+    /// # Errors
+    ///
+    /// What the database says.
+    pub async fn cached_each(
+        &self,
+        inboxes: &[InboxId],
+    ) -> Result<Vec<Result<Option<InboxState>, IdentityError>>, Error> {
         let known = self.known(inboxes).await?;
-        states_of(inboxes, &known)
+        let states = inboxes.iter().map(|inbox| state_of(inbox, &known));
+        Ok(states.collect())
+    }
+
+    /// Whether this very update is in the log of `inbox`, as far as that was fetched.
+    pub(super) async fn has(&self, inbox: InboxId, update: Bytes) -> Result<bool, Error> {
+        let question = move |connection: &Connection| log::has(connection, &inbox, &update);
+        Ok(self.0.database.read(question).await?)
     }
 
     /// When the network was last asked about an inbox by this process, in Unix nanoseconds; 0 for
@@ -156,12 +195,20 @@ impl Directory {
         let inboxes: Vec<InboxId> = furthest.keys().copied().collect();
         let mut known = self.known(&inboxes).await?;
         let behind = |inbox: &InboxId| {
-            let reached = known.get(inbox).map_or(0, |known| known.sequence);
+            // A log that is none may be one by now: the node may have shown what is not in it.
+            let reached = known.get(inbox).map_or(0, |known| match known.broken {
+                Some((at, _)) => at - 1,
+                None => known.sequence,
+            });
             furthest.get(inbox).is_some_and(|needed| *needed > reached)
         };
         let behind: Vec<InboxId> = inboxes.into_iter().filter(behind).collect();
         if !behind.is_empty() {
-            known.extend(self.fetch(&behind).await?);
+            let fetched = self.fetch(&behind).await?;
+            if let Some(reason) = fetched.stuck.into_values().next() {
+                return Err(IdentityError::Verifier(reason).into());
+            }
+            known.extend(fetched.known);
         }
         let mut states = InboxStates::new();
         for one in needed {
@@ -240,8 +287,25 @@ impl Directory {
     }
 
     /// Asks the network for what is new, verifies it, and stores it.
-    async fn fetch(&self, inboxes: &[InboxId]) -> Result<HashMap<InboxId, Known>, Error> {
+    async fn fetch(&self, inboxes: &[InboxId]) -> Result<Fetched, Error> {
         let mut known = self.known(inboxes).await?;
+        let broken = known.iter().filter(|(_, one)| one.broken.is_some());
+        let broken: Vec<_> = broken.map(|(inbox, one)| (*inbox, one.clone())).collect();
+        if !broken.is_empty() {
+            // What does not fit is asked for again each time: not all that a node shows is true.
+            let question = move |connection: &Connection| {
+                let sound = broken
+                    .into_iter()
+                    .map(|(inbox, one)| Ok((inbox, log::sound(connection, &inbox, one)?)));
+                sound.collect::<Result<Vec<_>, DbError>>()
+            };
+            known.extend(self.0.database.read(question).await?);
+        }
+        let anew: BTreeSet<_> = known
+            .iter()
+            .filter(|(_, one)| one.anew)
+            .map(|(inbox, _)| *inbox)
+            .collect();
         let mut wanted: Vec<(InboxId, u64)> = inboxes
             .iter()
             .map(|inbox| (*inbox, known.get(inbox).map_or(0, |known| known.sequence)))
@@ -254,8 +318,9 @@ impl Directory {
             let mut checked = self.0.checked_ns.lock();
             checked.extend(wanted.iter().map(|(inbox, _)| (*inbox, now_ns)));
         }
-        if logs.iter().all(Vec::is_empty) {
-            return Ok(known);
+        if logs.iter().all(Vec::is_empty) && anew.is_empty() {
+            let stuck = HashMap::new();
+            return Ok(Fetched { known, stuck });
         }
         let verdicts = self.ask_contracts(logs.iter().flatten()).await?;
 
@@ -286,11 +351,18 @@ impl Directory {
         } else {
             follow()
         };
-        let stuck = followed.iter().find_map(|(_, _, _, stuck)| stuck.clone());
+        let stuck = followed.iter().filter_map(|(inbox, _, _, stuck)| {
+            let reason = stuck.clone()?;
+            Some((*inbox, reason))
+        });
+        let stuck = stuck.collect();
         let keep = move |transaction: &Transaction<'_>| {
             let mut all = HashMap::with_capacity(followed.len());
             for (inbox, entries, one, _) in followed {
-                if !entries.is_empty() {
+                if anew.contains(&inbox) {
+                    log::forget_unsound(transaction, &inbox)?;
+                }
+                if !entries.is_empty() || anew.contains(&inbox) && one.sequence != 0 {
                     log::keep(transaction, &inbox, &entries, &one)?;
                 }
                 if one.sequence != 0 {
@@ -299,11 +371,8 @@ impl Directory {
             }
             Ok(all)
         };
-        let kept = self.0.database.write(keep).await?;
-        match stuck {
-            Some(reason) => Err(IdentityError::Verifier(reason).into()),
-            None => Ok(kept),
-        }
+        let known = self.0.database.write(keep).await?;
+        Ok(Fetched { known, stuck })
     }
 
     /// Has the network ask the contracts that signed any of these updates.
@@ -337,28 +406,31 @@ impl Directory {
 /// Updates that are verified without a thread of their own.
 const VERIFIED_IN_PLACE: usize = 8;
 
-fn states_of(
-    inboxes: &[InboxId],
+/// What the network has of some logs.
+struct Fetched {
+    known: HashMap<InboxId, Known>,
+    /// Logs with an update about which nothing can be said yet, and why.
+    stuck: HashMap<InboxId, String>,
+}
+
+fn state_of(
+    inbox: &InboxId,
     known: &HashMap<InboxId, Known>,
-) -> Result<Vec<Option<InboxState>>, Error> {
-    let state = |inbox: &InboxId| {
-        let Some(known) = known.get(inbox) else {
-            return Ok(None);
-        };
-        if let Some((sequence, cause)) = &known.broken {
-            return Err(IdentityError::BrokenLog {
-                inbox: *inbox,
-                sequence: *sequence,
-                cause: cause.clone(),
-            }
-            .into());
-        }
-        Ok(known.state.as_ref().map(|state| InboxState {
-            inbox_id: *inbox,
-            sequence: known.sequence,
-            updates: known.updates,
-            association: Arc::clone(state),
-        }))
+) -> Result<Option<InboxState>, IdentityError> {
+    let Some(known) = known.get(inbox) else {
+        return Ok(None);
     };
-    inboxes.iter().map(state).collect()
+    if let Some((sequence, cause)) = &known.broken {
+        return Err(IdentityError::BrokenLog {
+            inbox: *inbox,
+            sequence: *sequence,
+            cause: cause.clone(),
+        });
+    }
+    Ok(known.state.as_ref().map(|state| InboxState {
+        inbox_id: *inbox,
+        sequence: known.sequence,
+        updates: known.updates,
+        association: Arc::clone(state),
+    }))
 }

@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) broken: Option<(u64, String)>,
     /// The state after the last update that fits.
     pub(super) state: Option<Arc<AssociationState>>,
+    /// What did not fit was left out, to be asked for again.
+    pub(super) anew: bool,
 }
 
 impl Known {
@@ -41,6 +43,7 @@ impl Known {
             updates: 0,
             broken: None,
             state: None,
+            anew: false,
         }
     }
 
@@ -107,7 +110,48 @@ pub(super) fn known(connection: &Connection, inbox: &InboxId) -> Result<Option<K
         updates: usize::try_from(updates).unwrap_or(0),
         broken: broken_at.map(|at| (from_sql(at), because.unwrap_or_default())),
         state: data.map(|data| state(&data)).transpose()?.map(Arc::new),
+        anew: false,
     }))
+}
+
+/// A log that is none, as it was up to where it stopped being one.
+pub(super) fn sound(
+    connection: &Connection,
+    inbox: &InboxId,
+    known: Known,
+) -> Result<Known, DbError> {
+    let Some((at, _)) = known.broken else {
+        return Ok(known);
+    };
+    let (sequence, updates) = connection
+        .prepare_cached(
+            "SELECT coalesce(max(sequence), 0), count(*) FROM identity_update
+             WHERE inbox_id = ?1 AND sequence < ?2",
+        )?
+        .query_row(params![inbox.as_bytes(), to_sql(at)], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })?;
+    Ok(Known {
+        sequence: from_sql(sequence),
+        updates: usize::try_from(updates).unwrap_or(0),
+        broken: None,
+        state: known.state,
+        anew: true,
+    })
+}
+
+/// Takes out what did not fit, before what the network shows now is stored.
+pub(super) fn forget_unsound(connection: &Connection, inbox: &InboxId) -> Result<(), DbError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM identity_update WHERE inbox_id = ?1 AND sequence >=
+                 (SELECT broken_at FROM identity_state WHERE inbox_id = ?1)",
+        )?
+        .execute([inbox.as_bytes()])?;
+    connection
+        .prepare_cached("DELETE FROM identity_state WHERE inbox_id = ?1 AND broken_at NOT NULL")?
+        .execute([inbox.as_bytes()])?;
+    Ok(())
 }
 
 fn state(data: &[u8]) -> Result<AssociationState, DbError> {
@@ -161,6 +205,19 @@ pub(super) fn keep(
             data,
         ])?;
     Ok(())
+}
+
+/// Whether this update is stored.
+pub(super) fn has(
+    connection: &Connection,
+    inbox: &InboxId,
+    update: &[u8],
+) -> Result<bool, DbError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM identity_update WHERE inbox_id = ?1 AND data = ?2)";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row(params![inbox.as_bytes(), update], |row| row.get(0))?;
+    Ok(found)
 }
 
 /// The state after the updates up to `sequence`, and the last of these; `None` when there are

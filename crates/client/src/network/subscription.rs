@@ -109,6 +109,31 @@ impl Subscription {
         self.events.recv().await
     }
 
+    /// The same subscription, where `change` says what becomes of each event; `None` leaves it out.
+    /// For networks that stand before another.
+    #[must_use]
+    pub fn changed(
+        mut self,
+        mut change: impl FnMut(Event) -> Option<Event> + Send + 'static,
+    ) -> Self {
+        let (events_in, events) = mpsc::channel(BACKLOG);
+        let control = self.control.clone();
+        let task = tokio::spawn(async move {
+            while let Some(event) = self.next().await {
+                if let Some(event) = change(event)
+                    && events_in.send(event).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Self {
+            events,
+            control,
+            task,
+        }
+    }
+
     /// A handle to steer the subscription from elsewhere.
     #[must_use]
     pub fn control(&self) -> SubscriptionControl {

@@ -88,3 +88,31 @@ async fn what_was_deleted_is_not_found_and_what_comes_after_is() {
     picnic.send_text("a later oak").await.unwrap();
     assert_eq!(found(&alice, "oak").await, ["a later oak", "keep the oak"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_back_for_everybody_is_not_found_and_does_not_count() {
+    let home = Home::new().await;
+    let (alice, bob) = (home.client(1).await, home.client(2).await);
+    let picnic = group(&alice, &[&bob], "picnic").await;
+    for text in ["first oak", "second oak", "third oak"] {
+        picnic.send_text(text).await.unwrap();
+    }
+    let secret = picnic.send_text("the secret oak").await.unwrap();
+    picnic.delete_message(&secret).await.unwrap();
+    let theirs = bob.conversations().get(picnic.id()).await.unwrap();
+    theirs.sync().await.unwrap();
+    for client in [&alice, &bob] {
+        let all = ["third oak", "second oak", "first oak"];
+        assert_eq!(found(client, "oak").await, all);
+        let page = SearchOptions {
+            limit: Some(1),
+            offset: 1,
+            ..SearchOptions::default()
+        };
+        let page = client.search("oak", page).await.unwrap();
+        assert_eq!(page.len(), 1);
+        assert_eq!(page[0].content, Content::text("second oak"));
+        let shown = client.conversations().enriched_message(&secret).await;
+        assert!(shown.unwrap().deleted.is_some());
+    }
+}

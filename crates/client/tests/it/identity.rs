@@ -467,6 +467,8 @@ struct Bent {
     lose_after: AtomicUsize,
     /// Added to the end of every log.
     lie: Option<Bytes>,
+    /// The inbox that is lied about; `None`: all.
+    about: Option<InboxId>,
 }
 
 impl Bent {
@@ -476,6 +478,7 @@ impl Bent {
             lose_before: AtomicUsize::new(0),
             lose_after: AtomicUsize::new(0),
             lie: None,
+            about: None,
         }
     }
 }
@@ -511,8 +514,10 @@ impl Network for Bent {
     ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
         let mut logs = self.honest.identity_updates(wanted).await?;
         if let Some(lie) = &self.lie {
-            for log in &mut logs {
-                let sequence = log.last().map_or(1 << 40, |entry| entry.sequence + 1);
+            let about = |inbox: &InboxId| self.about.is_none_or(|one| one == *inbox);
+            let logs = wanted.iter().zip(&mut logs);
+            for ((_, after), log) in logs.filter(|((inbox, _), _)| about(inbox)) {
+                let sequence = log.last().map_or(*after, |entry| entry.sequence) + 1;
                 log.push(IdentityEntry {
                     sequence,
                     created_ns: 1,
@@ -633,12 +638,15 @@ async fn an_interrupted_registration_goes_on_with_the_same_installation() {
         };
         let (before, after) = (&bent.lose_before, &bent.lose_after);
         if arrives { after } else { before }.store(1, Ordering::SeqCst);
-        assert!(matches!(
-            builder().create(&wallet(1)).await,
-            Err(Error::Network(_))
-        ));
-        assert!(builder().open().await.is_err(), "it is not registered yet");
-        let phone = builder().create(&wallet(1)).await.unwrap();
+        let first = builder().create(&wallet(1)).await;
+        let phone = if arrives {
+            // The answer was lost, the update was not.
+            first.unwrap()
+        } else {
+            assert!(matches!(first, Err(Error::Network(_))));
+            assert!(builder().open().await.is_err(), "it is not registered yet");
+            builder().create(&wallet(1)).await.unwrap()
+        };
         let state = phone.inbox_state(Lookup::Network).await.unwrap();
         assert_eq!(
             state.installations(),
@@ -646,6 +654,64 @@ async fn an_interrupted_registration_goes_on_with_the_same_installation() {
             "one, not two"
         );
         assert_eq!(state.updates, 1);
+    }
+}
+
+#[tokio::test]
+async fn changes_whose_answer_is_lost_are_made_once_and_seen() {
+    let node = TestNode::start().await;
+    let bent = Arc::new(Bent::new(Generation::V3.network(&node.url)));
+    let network: Arc<dyn Network> = Arc::clone(&bent) as _;
+    let (ada, second) = (wallet(1), wallet(2));
+    let phone = Client::builder().custom_network(network);
+    let phone = phone.create(&ada).await.unwrap();
+    let laptop = client(Generation::V3, &node).create(&ada).await.unwrap();
+    let lose = |when: &AtomicUsize| when.store(1, Ordering::SeqCst);
+
+    lose(&bent.lose_after);
+    let state = phone.add_account(&second, Reassign::Refuse).await.unwrap();
+    assert_eq!(state.identifiers().len(), 2);
+    // Whoever did not hear of it asks again.
+    let again = phone.add_account(&second, Reassign::Refuse).await.unwrap();
+    assert_eq!(again.updates, state.updates);
+
+    lose(&bent.lose_after);
+    let lost = vec![laptop.installation_key()];
+    let state = phone
+        .revoke_installations(lost.clone(), &ada)
+        .await
+        .unwrap();
+    assert_eq!(state.installations(), [phone.installation_key()]);
+    let again = phone.revoke_installations(lost, &ada).await.unwrap();
+    assert_eq!(again.updates, state.updates);
+
+    lose(&bent.lose_after);
+    let new = second.identifier();
+    let state = phone.change_recovery(new.clone(), &ada).await.unwrap();
+    assert_eq!(state.recovery_identifier(), &new);
+    let again = phone.change_recovery(new, &ada).await.unwrap();
+    assert_eq!(again.updates, state.updates);
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_says_nothing_about_others() {
+    let node = TestNode::start().await;
+    let ada = client(Generation::V3, &node);
+    let ada = ada.create(&wallet(1)).await.unwrap();
+    let eve = client(Generation::V3, &node);
+    let eve = eve.create(&wallet(2)).await.unwrap();
+    let mut bent = Bent::new(Generation::V3.network(&node.url));
+    bent.lie = Some(Bytes::from_static(b"\xff"));
+    bent.about = Some(eve.inbox_id());
+    let directory = Directory::in_memory(Arc::new(bent)).unwrap();
+    let both = [ada.inbox_id(), eve.inbox_id()];
+    for states in [
+        directory.refresh_each(&both).await.unwrap(),
+        directory.cached_each(&both).await.unwrap(),
+    ] {
+        let state = states[0].as_ref().unwrap().as_ref().unwrap();
+        assert_eq!(state.installations(), [ada.installation_key()]);
+        assert!(matches!(states[1], Err(IdentityError::BrokenLog { .. })));
     }
 }
 

@@ -8,7 +8,7 @@ use folkmoot_conversation::{
     content::{Content, EncodedContent, Reaction, Reply},
 };
 
-use crate::people::{World, assert_same_epoch, both_generations, synced, text, texts};
+use crate::people::{World, assert_same_epoch, both_generations, changes, synced, text, texts};
 
 both_generations!(
     two_people_talk,
@@ -84,6 +84,19 @@ async fn two_dms_of_one_pair_are_one_conversation(world: World) {
         said.sort();
         assert_eq!(said, ["from alice", "from bob"]);
     }
+    // A third copy, by a device that knows of neither: nothing new is told of who is in it.
+    let told = {
+        let hers = synced(&alice, hers.id()).await;
+        changes(&hers).await
+    };
+    let phone = world.client(2).await;
+    let third = phone.conversations().new_dm(alice.inbox_id()).await;
+    third.unwrap().send_text("from the phone").await.unwrap();
+    alice.conversations().sync_all(&[]).await.unwrap();
+    let all = synced(&alice, hers.id()).await;
+    assert!(texts(&all).await.contains(&"from the phone".to_owned()));
+    assert_eq!(changes(&all).await, told);
+    bob.conversations().sync_all(&[]).await.unwrap();
     let shown = |client: &Client| {
         let conversations = client.conversations();
         async move {

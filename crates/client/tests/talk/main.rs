@@ -6,11 +6,13 @@
 )]
 
 mod burst;
+mod crash;
 mod dms;
 mod faults;
 mod groups;
 mod installations;
 mod joining;
+mod lies;
 mod pausing;
 mod people;
 mod races;

@@ -6,7 +6,8 @@
 //!
 //! **What is active.** By default nothing: we claim to be version 1.10.0, the bootstrap is announced
 //! by a minimum version above that, so a group that converts stands still for us, and our key
-//! packages do not say that we understand the dictionary. Whoever claims [`Version::APP_DATA`] or more
+//! packages do not say that we understand the dictionary: MLS then lets nobody bring one into a group
+//! that we are in, and a client that meets such a commit of a super admin all the same pauses. Whoever claims [`Version::APP_DATA`] or more
 //! in `judge` (and announces the generation in key packages) gets all of this: dictionaries are read
 //! ([`read`]), the values that a commit leads to are worked out ([`outcome`]), such commits
 //! and the bootstrap are judged by the rules of 1.12, and both can be made ([`AppDataWriter`],

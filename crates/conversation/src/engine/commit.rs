@@ -123,6 +123,12 @@ pub struct UnresolvedCommit {
 }
 
 impl UnresolvedCommit {
+    /// The leaf of the member who made it; `None` when no member did.
+    #[must_use]
+    pub const fn committer(&self) -> Option<u32> {
+        self.committer
+    }
+
     /// Component and update of each change; without an update the component is taken away.
     pub fn changes(&self) -> impl Iterator<Item = (u16, Option<&[u8]>)> {
         self.unresolved

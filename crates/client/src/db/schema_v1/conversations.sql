@@ -16,7 +16,7 @@ CREATE TABLE conversation (
     last_message_ns INTEGER,
     context         BLOB    NOT NULL,            -- extensions of the group context
     paused_for      TEXT,                        -- the version that the group wants at least
-    trouble         INTEGER,                     -- 1 locked out, 2 forked
+    trouble         INTEGER,                     -- 1 locked out, 2 forked, 3 perhaps forked
     trouble_at      INTEGER,                     -- sequence id of the commit that shows it
     welcome_id      INTEGER
 ) STRICT;

@@ -1,11 +1,17 @@
 //! Changes to the AppData dictionary, whose meaning is the caller's.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::same_epoch;
 use crate::{
-    AppDataChange, CommitPlan, ContextExtensions, Generation, Incoming, ProposalKind,
+    AppDataChange, CommitError, CommitPlan, ContextExtensions, Generation, Incoming, ProposalKind,
+    app_data::bootstrap,
+    context::NewConversation,
     engine::testing::{Member, Person},
+    permissions::PolicySet,
+    world::inbox,
 };
 
 const COMPONENT: u16 = 0x8004;
@@ -65,6 +71,30 @@ fn a_change_is_worked_out_before_it_is_staged() {
         alice.group.merge_own(&commit.staged).unwrap();
         bob.group.merge(staged).unwrap();
         same_epoch(&[&alice, &bob]);
+    }
+}
+
+/// What the pause in `Version` rests on: as long as one leaf does not announce the dictionary, nobody
+/// can lead the group there.
+#[test]
+fn a_group_with_a_member_of_the_older_generation_gets_no_dictionary() {
+    let mut founder = Person::new(1);
+    founder.me = founder.me.announcing(Generation::AppData);
+    let context = NewConversation::group(inbox(1), PolicySet::all_members(), [9; 32]).extensions();
+    let mut alice = founder.founds_with(&context);
+    let [_bob] = alice.adds([Person::new(2)]);
+    let (context, changes) = bootstrap(&alice.group.context(), &BTreeMap::new()).unwrap();
+    let conversion = CommitPlan {
+        context: Some(context),
+        app_data: changes,
+        ..CommitPlan::default()
+    };
+    for plan in [rename(Some(b"one")), conversion] {
+        let commit = alice.group.commit(&alice.person.me, plan, &mut rand::rng());
+        assert!(matches!(
+            commit,
+            Err(CommitError::Refused(_) | CommitError::Context(_))
+        ));
     }
 }
 

@@ -1,0 +1,234 @@
+//! A node that lies to some: nobody panics, nobody takes a wrong state for the group's without
+//! saying so, and when the node is honest again the conversation goes on.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use folkmoot_client::{
+    Background, Client, Conversation, ConversationState, DeviceSync, Error,
+    network::{NetworkAddress, NetworkOptions},
+};
+use folkmoot_testkit::{Lie, LyingNode};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::people::{Generation, World, assert_same_epoch, group, synced, texts, wallet};
+
+/// A client that hears of the world through a node that lies.
+async fn misled(world: &World, person: u8, seed: u64) -> (Client, Arc<LyingNode>) {
+    let honest = NetworkOptions::new(NetworkAddress::Node(world.node.url.clone()));
+    let node = LyingNode::new(honest.network().unwrap(), seed);
+    let client = Client::builder()
+        .custom_network(Arc::clone(&node) as _)
+        .device_sync(DeviceSync::Off)
+        .background(Background::Off);
+    (client.create(&wallet(person)).await.unwrap(), node)
+}
+
+/// Alice's epochs: what everybody who is in one of them must agree on.
+async fn note_epoch(hers: &mut Conversation, epochs: &mut BTreeMap<u64, Vec<u8>>) {
+    hers.sync().await.unwrap();
+    hers.refresh().await.unwrap();
+    epochs.insert(hers.epoch(), hers.epoch_authenticator().await.unwrap());
+    for entry in hers.commit_log().await.unwrap() {
+        if entry.result == 1 {
+            epochs.insert(entry.epoch, entry.authenticator);
+        }
+    }
+}
+
+/// Two people who are lied to, and one who is not, for `steps` steps.
+async fn a_life_among_lies(seed: u64, lies: &[(Lie, u32)], steps: u32) {
+    let world = World::new(Generation::V3).await;
+    let alice = world.client(1).await;
+    let (bob, bobs_node) = misled(&world, 2, seed).await;
+    let (carol, carols_node) = misled(&world, 3, seed + 1000).await;
+    let mut hers = group(&alice, &[&bob, &carol]).await;
+    let elsewhere = group(&alice, &[&bob]).await;
+    let mut epochs = BTreeMap::new();
+    note_epoch(&mut hers, &mut epochs).await;
+    for node in [&bobs_node, &carols_node] {
+        for (lie, percent) in lies {
+            node.lie(*lie, *percent);
+        }
+    }
+    let mut random = StdRng::seed_from_u64(seed);
+    for step in 0..steps {
+        // Whoever is lied to may fail, in words; they may not be wrong without knowing.
+        let misled = if random.random_range(0..2) == 0 {
+            &bob
+        } else {
+            &carol
+        };
+        match random.random_range(0..8) {
+            0 | 1 => {
+                let text = format!("{seed}: {step}");
+                hers.send_text(text).await.unwrap();
+            }
+            2 => hers.set_name(format!("{seed}: {step}")).await.unwrap(),
+            3 => drop(elsewhere.send_text("elsewhere").await.unwrap()),
+            4 => in_words(misled.conversations().sync_all(&[]).await),
+            5 => {
+                if let Ok(theirs) = misled.conversations().get(hers.id()).await {
+                    in_words(theirs.send_text(format!("{seed}: {step}, misled")).await);
+                }
+            }
+            6 => {
+                if let Ok(mut theirs) = misled.conversations().get(hers.id()).await {
+                    in_words(theirs.set_description(format!("{seed}: {step}")).await);
+                }
+            }
+            _ => {
+                if let Ok(theirs) = misled.conversations().get(hers.id()).await {
+                    in_words(theirs.sync().await);
+                }
+            }
+        }
+        note_epoch(&mut hers, &mut epochs).await;
+    }
+    let told: u64 = [&bobs_node, &carols_node]
+        .iter()
+        .flat_map(|node| node.told().into_values())
+        .sum();
+    assert!(told > 0, "seed {seed}: nobody lied");
+    for node in [&bobs_node, &carols_node] {
+        node.become_honest();
+    }
+
+    // Honest again: what is behind catches up, and who parted hears of it.
+    for name in ["one", "two"] {
+        for client in [&bob, &carol] {
+            in_words(client.conversations().sync_all(&[]).await);
+        }
+        hers.sync().await.unwrap();
+        hers.set_name(name).await.unwrap();
+        hers.send_text(format!("honest {name}")).await.unwrap();
+    }
+    note_epoch(&mut hers, &mut epochs).await;
+    for client in [&bob, &carol] {
+        // The first look may find that something is to be sent again, the second is calm.
+        let theirs = synced(client, hers.id()).await;
+        let theirs = synced(client, theirs.id()).await;
+        let authenticator = theirs.epoch_authenticator().await.unwrap();
+        match theirs.state() {
+            ConversationState::Active => {
+                let said = texts(&theirs).await;
+                assert!(
+                    said.contains(&"honest two".to_owned()),
+                    "seed {seed}: {said:?}"
+                );
+                hers.sync().await.unwrap();
+                note_epoch(&mut hers, &mut epochs).await;
+                let epoch = theirs.epoch();
+                assert_eq!(
+                    epochs.get(&epoch),
+                    Some(&authenticator),
+                    "seed {seed}: epoch {epoch} is not the group's, and nobody says so"
+                );
+            }
+            trouble => {
+                assert!(theirs.trouble().is_some(), "seed {seed}: {trouble:?}");
+                // There is a way back: the super admin adds the installation again.
+                hers.readd_installations([client.installation_key()])
+                    .await
+                    .unwrap();
+                let theirs = synced(client, hers.id()).await;
+                assert_eq!(theirs.state(), ConversationState::Active, "seed {seed}");
+                theirs.send_text("back").await.unwrap();
+            }
+        }
+    }
+    hers.send_text("the end").await.unwrap();
+    // What was begun among lies comes to its end first.
+    for _ in 0..4 {
+        synced(&bob, hers.id()).await;
+        synced(&carol, hers.id()).await;
+        note_epoch(&mut hers, &mut epochs).await;
+    }
+    let bobs = synced(&bob, hers.id()).await;
+    let carols = synced(&carol, hers.id()).await;
+    for theirs in [&bobs, &carols] {
+        let said = texts(theirs).await;
+        assert!(
+            said.contains(&"the end".to_owned()),
+            "seed {seed}: {said:?}"
+        );
+    }
+    assert_same_epoch(&[&hers, &bobs, &carols]).await;
+}
+
+/// An error has words; there is none without.
+fn in_words<T>(result: Result<T, Error>) {
+    if let Err(cause) = result {
+        assert!(!cause.to_string().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_lied_to_in_every_way_is_not_misled_for_good() {
+    // A longer run: FOLKMOOT_LIES=100.
+    let seeds = std::env::var("FOLKMOOT_LIES").ok();
+    let seeds = seeds.and_then(|number| number.parse().ok()).unwrap_or(3);
+    for seed in 0..seeds {
+        let lies = Lie::ALL.map(|lie| (lie, 8));
+        a_life_among_lies(seed, &lies, 25).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_kind_of_lie_at_a_time_is_survived() {
+    let kinds = [
+        [Lie::Drop, Lie::Withhold],
+        [Lie::Reorder, Lie::Replay],
+        [Lie::Swap, Lie::StepBack],
+        [Lie::Garbage, Lie::OtherKeyPackage],
+        [Lie::ForgeIdentity, Lie::HideIdentity],
+        [Lie::LoseAfter, Lie::Swallow],
+    ];
+    for (seed, kinds) in (100..).zip(kinds) {
+        a_life_among_lies(seed, &kinds.map(|lie| (lie, 30)), 15).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_the_node_held_back_is_asked_for_again() {
+    let world = World::new(Generation::V3).await;
+    let alice = world.client(1).await;
+    let (bob, node) = misled(&world, 2, 7).await;
+    let mut hers = group(&alice, &[&bob]).await;
+    synced(&bob, hers.id()).await;
+    hers.set_name("held back").await.unwrap();
+    hers.send_text("in the next epoch").await.unwrap();
+    // The page has the commit and the text: the first of them is left out.
+    node.lie_once(Lie::Drop);
+    let his = synced(&bob, hers.id()).await;
+    assert_eq!(node.told()[&Lie::Drop], 1);
+    assert_eq!(his.name(), "held back");
+    assert_eq!(his.state(), ConversationState::Active);
+    assert_eq!(texts(&his).await, ["in the next epoch"]);
+    assert_same_epoch(&[&hers, &his]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_never_comes_is_told() {
+    let world = World::new(Generation::V3).await;
+    let alice = world.client(1).await;
+    let (bob, node) = misled(&world, 2, 7).await;
+    let mut hers = group(&alice, &[&bob]).await;
+    synced(&bob, hers.id()).await;
+    hers.set_name("held back").await.unwrap();
+    hers.send_text("in the next epoch").await.unwrap();
+    node.lie_once(Lie::Drop);
+    node.lie_once(Lie::Drop);
+    node.lie_once(Lie::Drop);
+    let his = synced(&bob, hers.id()).await;
+    assert!(matches!(his.state(), ConversationState::Forked(_)));
+    assert!(his.trouble().unwrap().contains("parted"));
+    // Added again, he goes on.
+    hers.readd_installations([bob.installation_key()])
+        .await
+        .unwrap();
+    let his = synced(&bob, hers.id()).await;
+    assert_eq!(his.state(), ConversationState::Active);
+    hers.send_text("welcome back").await.unwrap();
+    let his = synced(&bob, his.id()).await;
+    assert_eq!(texts(&his).await, ["welcome back"]);
+}
