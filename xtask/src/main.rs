@@ -29,7 +29,8 @@ enum Command {
     Rust,
     /// Run official XMTP SDKs against the program.
     Interop(PassedOn),
-    /// Measure the node: `folkmoot bench node`, built for release.
+    /// Measure the node and the client: `folkmoot bench`, built for release. What is passed on
+    /// goes to `folkmoot bench node`, alone.
     Bench(PassedOn),
     /// Feed generated input to the decoders.
     Fuzz(fuzz::FuzzArguments),

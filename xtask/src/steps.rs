@@ -37,7 +37,7 @@ pub(crate) enum Step {
     Interop,
     /// The terminal chat in a real terminal.
     Chat,
-    /// The node's benchmark.
+    /// The benchmarks of node and client.
     Bench,
     /// The fuzz targets.
     Fuzz,
@@ -363,14 +363,29 @@ fn reported(script: &mut Command, name: &str) -> anyhow::Result<Vec<String>> {
 }
 
 fn bench(options: &Options) -> anyhow::Result<Outcome> {
-    let mut bench = Command::new(Programs::build()?.folkmoot);
+    let program = Programs::build()?.folkmoot;
+    let mut bench = Command::new(&program);
     bench.args(["bench", "node"]);
     match &options.pass_on {
         Some(arguments) => bench.args(arguments),
         None if options.full => &mut bench,
         None => bench.arg("--quick"),
     };
-    call(&mut bench)
+    call(&mut bench)?;
+    if options.pass_on.is_some() {
+        return Ok(Outcome::Passed);
+    }
+    let mut bench = Command::new(&program);
+    bench.args(["bench", "client"]);
+    if !options.full {
+        bench.arg("--quick");
+    }
+    if in_path("node").is_none() {
+        let what = "the comparison with the official client: no node found";
+        call(&mut bench)?;
+        return Ok(Outcome::PassedExcept(vec![what.to_owned()]));
+    }
+    call(bench.args(["--against", "official"]))
 }
 
 /// Fails with the reason when `folder` is missing.

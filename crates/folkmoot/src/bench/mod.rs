@@ -5,6 +5,7 @@
 //! file each, the floors of the machine are measured in the same rounds, so that a number can be
 //! judged on any machine. Every workload checks all answers that it gets.
 
+mod client;
 mod floor;
 mod load;
 mod n10_crash;
@@ -35,6 +36,7 @@ use http::Uri;
 use tempfile::TempDir;
 
 use self::{
+    client::ClientBench,
     floor::{EchoProcess, Floors, load_average},
     n1_publish::Publish,
     n2_query::Query,
@@ -61,6 +63,14 @@ pub(crate) struct BenchCommand {
 enum What {
     /// Measures an XMTP node: one that it starts itself, or any at an address
     Node(NodeBench),
+    /// Measures our client, beside an official one if asked to
+    Client(ClientBench),
+    /// One of the clients that are measured; the bench starts this
+    #[command(hide = true)]
+    ClientWorker {
+        /// The node's address.
+        node: String,
+    },
     /// Answers gRPC calls with what they sent; the bench starts this for comparison
     #[command(hide = true)]
     Echo,
@@ -140,6 +150,11 @@ impl BenchCommand {
                 Ok(ExitCode::SUCCESS)
             }
             What::Node(bench) => bench.run(out).await,
+            What::Client(bench) => bench.run(out).await,
+            What::ClientWorker { node } => {
+                client::work(node, out).await?;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

@@ -104,12 +104,7 @@ impl OwnNode {
 
     /// Memory that the process has in use, in bytes; `None` where the system does not tell.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-        Some(kib << 10)
+        memory_of(self.child.id()?, "VmRSS:")
     }
 
     /// Asks the node to stop, and waits until it has. Returns what its data takes on disk.
@@ -136,6 +131,14 @@ impl OwnNode {
         let ended = timeout(PATIENCE, self.child.wait()).await;
         Ok(ended.context("the node does not end")??)
     }
+}
+
+/// What the system says in line `what` about a process's memory, in bytes.
+pub(crate) fn memory_of(pid: u32, what: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
 }
 
 /// Waits for one answer from `origin`.

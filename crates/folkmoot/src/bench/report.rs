@@ -224,7 +224,7 @@ impl Measured {
 }
 
 /// To four significant digits, or to the whole number if that has more.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return 0.0;
     }
@@ -234,7 +234,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// A number as people write it: thousands apart, no more digits than mean something.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let value = rounded(value);
     if value.abs() < 10_000.0 {
         return value.to_string();
