@@ -54,7 +54,7 @@ pub(crate) async fn measure(
             vec!["conversation", "messages", &id],
             0,
         ),
-        ("conversation get", vec!["conversation", "get", &id], 0),
+        ("conversations get", vec!["conversations", "get", &id], 0),
     ];
     for (name, arguments, entries) in commands {
         let command = Reading {

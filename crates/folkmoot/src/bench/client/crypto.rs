@@ -1,11 +1,12 @@
-//! The floor: what the cryptography of a workload takes by itself, on one thread and in memory.
+//! The floor: what the cryptography of a workload takes by itself, on one thread and in memory,
+//! in processor time.
 //!
 //! Groups are bare openmls with its memory storage. Beside them stand what XMTP adds for every
 //! member: verifying the identity log and wrapping the welcome (X-Wing).
 
 use std::{
     cell::RefCell,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, ensure};
@@ -30,6 +31,7 @@ use openmls::prelude::{
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use prost::Message as _;
+use rustix::time::{ClockId, clock_gettime};
 use tls_codec::{Deserialize as _, Serialize as _};
 
 use super::{
@@ -193,7 +195,7 @@ fn group(size: usize) -> anyhow::Result<[f64; 3]> {
         return Ok([0.0; 3]);
     };
     let last = std::slice::from_ref(last);
-    let began = Instant::now();
+    let began = thread_ms();
     let mut group = maker.group()?;
     maker.add(&mut group, others)?;
     let made = milliseconds(began);
@@ -201,11 +203,11 @@ fn group(size: usize) -> anyhow::Result<[f64; 3]> {
     let leaf = LeafNodeIndex::new(1);
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        let began = Instant::now();
+        let began = thread_ms();
         group.remove_members(&maker.provider, &maker.signer, &[leaf])?;
         group.merge_pending_commit(&maker.provider)?;
         removed.push(milliseconds(began));
-        let began = Instant::now();
+        let began = thread_ms();
         maker.add(&mut group, last)?;
         added.push(milliseconds(began));
     }
@@ -218,7 +220,7 @@ fn talk() -> anyhow::Result<(f64, f64, f64)> {
     let mut here = one.group()?;
     let package = other.key_package()?.tls_serialize_detached()?;
     let welcome = one.add(&mut here, &[package])?;
-    let began = Instant::now();
+    let began = thread_ms();
     let MlsMessageBodyIn::Welcome(welcome) = welcome.extract() else {
         anyhow::bail!("a welcome is something else");
     };
@@ -230,14 +232,14 @@ fn talk() -> anyhow::Result<(f64, f64, f64)> {
         .into_group(&other.provider)?;
     let joined = milliseconds(began);
     let text = [b'x'; 100];
-    let began = Instant::now();
+    let began = thread_ms();
     let mut sent = Vec::with_capacity(MESSAGES);
     for _ in 0..MESSAGES {
         let message = here.create_message(&one.provider, &one.signer, &text)?;
         sent.push(message.tls_serialize_detached()?);
     }
     let encrypted = milliseconds(began) / MESSAGES as f64;
-    let began = Instant::now();
+    let began = thread_ms();
     for bytes in sent {
         let message = MlsMessageIn::tls_deserialize_exact(&bytes)?;
         let message = message.try_into_protocol_message()?;
@@ -317,15 +319,21 @@ fn wrap() -> anyhow::Result<(f64, f64)> {
 /// The median of several runs, in milliseconds.
 fn repeat(mut what: impl FnMut()) -> f64 {
     let runs = (0..TIMES).map(|_| {
-        let began = Instant::now();
+        let began = thread_ms();
         what();
         milliseconds(began)
     });
     median(runs.collect())
 }
 
-fn milliseconds(began: Instant) -> f64 {
-    began.elapsed().as_secs_f64() * 1e3
+/// Processor time of this thread since it was `began`, in milliseconds: others do not count.
+fn milliseconds(began: f64) -> f64 {
+    thread_ms() - began
+}
+
+fn thread_ms() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
 #[cfg(test)]
