@@ -1,5 +1,7 @@
 //! `folkmoot tail [NAME]`: what is said, as it is said.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use folkmoot_client::{Conversation, EnrichedMessage, MessageQuery, Order, StreamOptions};
 use folkmoot_conversation::content::Content;
@@ -73,7 +75,10 @@ impl AsClient for Tail {
         screen.known = chosen;
         before.sort_by_key(|message| message.message.sent_ns);
         let first = before.len().saturating_sub(self.lines);
+        // The stream has begun: what came since then is in both.
+        let mut printed = BTreeSet::new();
         for message in &before[first..] {
+            printed.insert(message.message.id);
             if let Some(line) = screen.line(me, message).await? {
                 out.item(line)?;
             }
@@ -82,7 +87,11 @@ impl AsClient for Tail {
             return Ok(());
         }
         let next = async || {
-            let message = follow::enriched(&me.client, stream.next().await?).await?;
+            let message = stream.next().await?;
+            if printed.remove(&message.id) {
+                return Ok(None);
+            }
+            let message = follow::enriched(&me.client, message).await?;
             screen.line(me, &message).await
         };
         self.until.follow(out, next).await
