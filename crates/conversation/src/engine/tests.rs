@@ -8,7 +8,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::testing::{Member, Person, context_named};
 use crate::{
-    CommitError, CommitPlan, ContentType, Incoming, ProcessError, ProposalKind, SealError,
+    CommitError, CommitPlan, ContentType, Incoming, Leaf, ProcessError, ProposalKind, SealError,
     StagedError,
 };
 
