@@ -499,6 +499,8 @@ const GROUP_ID_DIGITS: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
     use super::*;
 
     const GROUP: &str = "4fbbaa46de9b6afcc13a9caa35c1b156";
@@ -674,6 +676,33 @@ mod tests {
         let trouble = LineError::Utf8.trouble(Form::Json);
         assert_eq!(trouble.code, Code::BadLine);
     }
+
+    proptest! {
+        /// Lines come from anywhere.
+        #[test]
+        fn no_line_is_too_strange(bytes in vec(any::<u8>(), 0..256)) {
+            for form in [Form::Json, Form::Text] {
+                drop(parse(&bytes, form));
+            }
+        }
+
+        /// What almost is a command is told, too.
+        #[test]
+        fn no_mixture_of_words_is_too_strange(words in vec(select(WORDS), 0..24)) {
+            let line = words.concat();
+            for form in [Form::Json, Form::Text] {
+                if let Err(error) = parse(line.as_bytes(), form) {
+                    prop_assert!(!error.trouble(form).message.is_empty());
+                }
+            }
+        }
+    }
+
+    const WORDS: &[&str] = &[
+        "{", "}", "[", "]", ":", ",", "\"", "\t", "\\", "#", "-1", "1e999", "null", "true",
+        "\"type\"", "\"send\"", "\"id\"", "\"ack\"", "\"to\"", "\"text\"", "\"data\"", "send",
+        "reply", "stop", "é",
+    ];
 
     #[test]
     fn escapes_stand_for_what_they_say() {

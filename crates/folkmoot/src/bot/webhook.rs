@@ -232,9 +232,12 @@ impl Hook {
                     waiting = events.into_iter().map(|event| vec![event]).collect();
                 }
                 Insisted::GivenUp(why) => {
-                    let id = events[0].field("id").map(Value::to_json);
-                    let id = id.unwrap_or_else(|| "without an id".to_owned());
-                    say(&format!("the webhook {why}; event {id} is passed over"));
+                    let name = |name| events[0].field(name).map(Value::to_json);
+                    let which = [name("type"), name("id")].into_iter().flatten();
+                    let which = which.collect::<Vec<_>>().join(" ");
+                    say(&format!(
+                        "the webhook {why}; the event {which} is passed over"
+                    ));
                 }
             }
         }
@@ -245,6 +248,11 @@ impl Hook {
     async fn insist(&self, bot: &Bot, events: &[Value]) -> Insisted {
         let body = body(events);
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        // Together events get one chance, and so do those that need no acknowledgement.
+        let tries = match events {
+            [event] if !is_notice(event) => TRIES,
+            _ => 1,
+        };
         let mut refused = 0;
         loop {
             let answer = tokio::select! {
@@ -257,8 +265,7 @@ impl Hook {
                 Answer::Away(why) => why,
                 Answer::Refused(why) => {
                     refused += 1;
-                    // Together they get one chance.
-                    if refused >= TRIES || events.len() > 1 {
+                    if refused >= tries {
                         return Insisted::GivenUp(why);
                     }
                     why
@@ -373,6 +380,14 @@ enum Insisted {
     Taken(Option<Vec<u8>>),
     GivenUp(String),
     Interrupted,
+}
+
+/// Whether an event is about the bot itself, and nothing is lost without it.
+fn is_notice(event: &Value) -> bool {
+    let Some(Value::Text(kind)) = event.field("type") else {
+        return false;
+    };
+    matches!(&**kind, "ready" | "caught_up" | "sent" | "error" | "stop")
 }
 
 fn body(events: &[Value]) -> Vec<u8> {

@@ -166,6 +166,27 @@ async fn what_is_not_taken_is_posted_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_wants_nothing_but_messages_gets_them_at_once() {
+    let world = World::new().await;
+    let mut server = Server::start().await;
+    let nothing = || (StatusCode::NOT_FOUND, json!({}));
+    server.answer([nothing(), nothing()]);
+    let mut running = world.run(BOT, &["--webhook", &server.url]);
+    assert_eq!(server.events().await[0]["type"], "ready");
+    assert_eq!(server.events().await[0]["type"], "caught_up");
+    let ann = world.person(2).await;
+    ann.dm(BOT).await.send_text("hello").await.unwrap();
+    assert_eq!(server.events().await[0]["type"], "member_joined");
+    assert_eq!(server.events().await[0]["text"], "hello");
+    let notes = running.notes();
+    assert!(
+        notes.contains("404 Not Found; the event \"ready\" is passed over"),
+        "{notes}"
+    );
+    assert_eq!(running.end().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_are_signed() {
     let world = World::new().await;
     let mut server = Server::start().await;
