@@ -26,6 +26,7 @@ use crate::{
         live::LiveState,
         rows::{self, Batch, ConversationRow, Overwrite},
     },
+    db::Durability,
     message::{self, EnrichedMessage, Message},
     stream::{ChangeStream, ConsentStream, ConversationStream, MessageStream, StreamOptions},
 };
@@ -547,7 +548,7 @@ impl Conversations {
         }
         self.core
             .db
-            .write(move |db| Ok(rows::mark_checked(db, &fresh, now_ns)?))
+            .write_soon(move |db| Ok(rows::mark_checked(db, &fresh, now_ns)?))
             .await?;
         Ok(())
     }
@@ -716,13 +717,18 @@ impl Core {
             batch.consent = Some((ConsentState::Allowed, Overwrite::Replace));
         }
         batch.row = Some(row);
+        // Without a wish, the caller goes on with a commit, before which nobody knows of it.
+        let durability = match &wish {
+            Some(_) => Durability::Now,
+            None => Durability::Soon,
+        };
         if let Some(wish) = wish {
             batch.wish(wish);
         }
         let stored = id.clone();
         let written = self
             .db
-            .write(move |db| Ok(batch.write(db, &stored)?))
+            .write_with(durability, move |db| Ok(batch.write(db, &stored)?))
             .await?;
         self.changes.tell_written(&written);
         if metadata.kind != ConversationKind::Oneshot {

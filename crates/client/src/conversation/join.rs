@@ -149,7 +149,7 @@ impl Core {
         let me = self.me.key();
         let now_ns = self.now_ns();
         self.db
-            .write(move |db| {
+            .write_soon(move |db| {
                 let (originator, sequence) = place;
                 let kind = CursorKind::Welcomes;
                 rows::advance_cursor(db, me.as_bytes(), kind, originator, sequence)?;
@@ -192,7 +192,10 @@ impl Core {
         waits: &[Duration],
     ) -> Result<Option<Result<OpenedWelcome, String>>, Error> {
         for wait in std::iter::once(&Duration::ZERO).chain(waits) {
-            tokio::time::sleep(*wait).await;
+            // Even a sleep of nothing takes a tick of the timer.
+            if !wait.is_zero() {
+                tokio::time::sleep(*wait).await;
+            }
             let destination = pointer.destination();
             let page = self
                 .network
@@ -502,7 +505,7 @@ impl State {
         self.unload();
         let written = core
             .db
-            .write(move |db| {
+            .write_soon(move |db| {
                 let kind = CursorKind::Welcomes;
                 rows::advance_cursor(db, installation.as_bytes(), kind, originator, sequence)?;
                 KeyPackages::renew_soon(db, now_ns)?;

@@ -298,7 +298,7 @@ impl State {
                 expire_ns,
             })
             .collect();
-        self.write(core, batch).await?;
+        self.write_soon(core, batch).await?;
         Ok(())
     }
 
@@ -613,7 +613,8 @@ impl State {
         batch
             .intents
             .push(IntentChange::Insert(Box::new(Intent::new(wish))));
-        let written = self.write(core, batch).await?;
+        // What is made of it is on the disk before anybody hears of it.
+        let written = self.write_soon(core, batch).await?;
         let id = *written.intents.first().expect("one intent was inserted");
         let mut pause = PAUSE;
         for round in 0..RACES {

@@ -230,7 +230,13 @@ impl State {
             }
         }
         let lost = batch.wants_readd.is_some();
-        self.write(core, batch).await?;
+        // Once for all: each message changes the same rows.
+        if let Some(loaded) = &mut self.loaded
+            && loaded.group.is_some()
+        {
+            loaded.keep_keys(&mut batch);
+        }
+        self.write_soon(core, batch).await?;
         if lost {
             core.work_off_readds_soon();
         }
@@ -429,7 +435,7 @@ impl Loaded {
                         "a message has no content"
                     ),
                 }
-                self.keep_keys(batch);
+                self.group_mut().hold();
                 Ok(Step::Next)
             }
             Incoming::Commit(staged) => self.merge_foreign(core, batch, envelope, *staged).await,

@@ -17,7 +17,10 @@ use super::{
     receive::Parted,
     rows::{self, Batch, ConversationRow, CursorKind, IntentChange, Written},
 };
-use crate::{Error, db::DbError};
+use crate::{
+    Error,
+    db::{DbError, Durability},
+};
 
 /// What a slot guards.
 #[derive(Debug)]
@@ -132,6 +135,20 @@ impl State {
     /// Writes `batch`, which memory already shows, and tells of it. When that fails memory is
     /// forgotten.
     pub(crate) async fn write(&mut self, core: &Core, batch: Batch) -> Result<Written, Error> {
+        self.write_with(core, batch, Durability::Now).await
+    }
+
+    /// The same for what the network would tell us again.
+    pub(crate) async fn write_soon(&mut self, core: &Core, batch: Batch) -> Result<Written, Error> {
+        self.write_with(core, batch, Durability::Soon).await
+    }
+
+    async fn write_with(
+        &mut self,
+        core: &Core,
+        batch: Batch,
+        durability: Durability,
+    ) -> Result<Written, Error> {
         if batch.is_empty() {
             return Ok(Written::default());
         }
@@ -139,7 +156,7 @@ impl State {
         let updated = batch.row.is_some();
         let result = core
             .db
-            .write(move |db| Ok((batch.write(db, &id)?, batch)))
+            .write_with(durability, move |db| Ok((batch.write(db, &id)?, batch)))
             .await;
         match result {
             Ok((written, batch)) => {

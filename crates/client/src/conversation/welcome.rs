@@ -47,7 +47,8 @@ impl State {
             let loaded = self.load(core).await?;
             let mut batch = loaded.batch(core);
             loaded.done(&mut batch, intent.id);
-            self.write(core, batch).await?;
+            // Welcomes that come twice do no harm.
+            self.write_soon(core, batch).await?;
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ pub use key::DatabaseKey;
 use key::FileKey;
 pub use keyring::{Keyring, KeyringError};
 pub use rusqlite;
+pub(crate) use threads::Durability;
 pub use threads::Transaction;
 use threads::{Readers, Writer};
 
@@ -48,9 +49,10 @@ pub struct Database(Arc<Open>);
 
 struct Open {
     file: Option<(PathBuf, FileKey)>,
-    writer: Writer,
-    /// None in memory, where only one connection sees the data.
+    /// None in memory, where only one connection sees the data. They go before the writer: the last
+    /// connection moves the log into the file and removes it, for which it must be able to write.
     readers: Option<Readers>,
+    writer: Writer,
     /// Released last.
     _lock: Option<lock::Lock>,
 }
@@ -133,6 +135,28 @@ impl Database {
         self.transact(change).await
     }
 
+    /// The same as [`Database::write`] for what the network would tell us again: it survives the
+    /// end of this program, but a loss of power within seconds may undo it, unless something
+    /// was written after it with [`Database::write`]. Does not wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// What `change` returns, or what the database says when committing.
+    pub(crate) async fn write_soon<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        self.write_with(Durability::Soon, change).await
+    }
+
+    pub(crate) async fn write_with<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        self.0.writer.run(durability, change).await
+    }
+
     /// The same as [`Database::write`], for changes that fail in ways of their own. An error rolls
     /// the change back and is returned.
     ///
@@ -147,7 +171,7 @@ impl Database {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.0.writer.run(change).await
+        self.0.writer.run(Durability::Now, change).await
     }
 
     /// Runs `question` on a reader's thread, in one snapshot that holds all that was written
@@ -162,7 +186,12 @@ impl Database {
     ) -> Result<T, DbError> {
         match &self.0.readers {
             Some(readers) => readers.run(question).await,
-            None => self.0.writer.run(|transaction| question(transaction)).await,
+            None => {
+                let writer = &self.0.writer;
+                writer
+                    .run(Durability::Soon, |transaction| question(transaction))
+                    .await
+            }
         }
     }
 }

@@ -32,9 +32,24 @@ impl Deref for Transaction<'_> {
     }
 }
 
+/// When a change is safe from a loss of power. It is safe from the program's end in any case.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Durability {
+    /// With the next change that is safe at once, or when SQLite tidies up its log.
+    Soon,
+    /// When it is answered.
+    Now,
+}
+
+/// A change that waits, and how safe it has to be.
+struct Change {
+    durability: Durability,
+    run: Run,
+}
+
 /// Runs a change in the transaction that is open, or hears why there is none; keeps the outcome
 /// until the commit is through.
-type Change = Box<dyn FnOnce(Result<&Connection, &DbError>) -> Outcome + Send>;
+type Run = Box<dyn FnOnce(Result<&Connection, &DbError>) -> Outcome + Send>;
 /// Hears whether the commit went through, and answers whoever asked.
 type Outcome = Box<dyn FnOnce(Result<(), &DbError>)>;
 
@@ -59,6 +74,7 @@ impl Writer {
 
     pub(super) async fn run<T, E>(
         &self,
+        durability: Durability,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -66,7 +82,7 @@ impl Writer {
         E: From<DbError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let change: Change = Box::new(move |connection| {
+        let run: Run = Box::new(move |connection| {
             let result = match connection {
                 Ok(connection) => in_savepoint(connection, change),
                 Err(cause) => Err(again(cause).into()),
@@ -81,6 +97,7 @@ impl Writer {
             })
         });
         let sender = self.changes.lock().clone().ok_or(DbError::Closed)?;
+        let change = Change { durability, run };
         sender.send(change).map_err(|_| DbError::Closed)?;
         drop(sender);
         answer.await.map_err(|_| DbError::Closed)?
@@ -179,24 +196,45 @@ fn join(thread: Option<JoinHandle<()>>) {
 
 /// Commits what waits, together, until nobody can ask any more.
 fn write(connection: Connection, changes: &Receiver<Change>) {
+    // As the connection was opened.
+    let mut durability = Durability::Now;
     while let Ok(first) = changes.recv() {
-        let begun = begin(&connection);
-        let mut outcomes = Vec::new();
         let waiting = std::iter::once(first).chain(changes.try_iter());
-        for change in waiting.take(MOST_IN_A_COMMIT) {
+        let waiting: Vec<_> = waiting.take(MOST_IN_A_COMMIT).collect();
+        let wanted = waiting.iter().map(|change| change.durability).max();
+        let begun = switch(&connection, &mut durability, wanted).and_then(|()| begin(&connection));
+        let mut outcomes = Vec::new();
+        for change in waiting {
             // A full disk may have ended the transaction; nothing more belongs to it then.
             let open = if begun.is_ok() && connection.is_autocommit() {
                 Err(&DbError::Closed)
             } else {
                 begun.as_ref().map(|()| &connection)
             };
-            outcomes.push(change(open));
+            outcomes.push((change.run)(open));
         }
         let committed = begun.and_then(|()| commit(&connection));
         for outcome in outcomes {
             outcome(committed.as_ref().copied());
         }
     }
+}
+
+/// Has the next commits wait for the disk or not.
+fn switch(
+    connection: &Connection,
+    is: &mut Durability,
+    wanted: Option<Durability>,
+) -> Result<(), DbError> {
+    let wanted = wanted.unwrap_or(Durability::Now);
+    if *is != wanted {
+        connection.execute_batch(match wanted {
+            Durability::Soon => "PRAGMA synchronous = NORMAL",
+            Durability::Now => "PRAGMA synchronous = FULL",
+        })?;
+        *is = wanted;
+    }
+    Ok(())
 }
 
 fn begin(connection: &Connection) -> Result<(), DbError> {
@@ -279,14 +317,14 @@ mod tests {
         let count = |tx: &Transaction<'_>| {
             Ok::<_, DbError>(tx.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
         };
-        writer.run(count).await.unwrap()
+        writer.run(Durability::Soon, count).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_failed_change_leaves_no_trace_in_a_shared_commit() {
         let writer = writer();
         let insert = |fail: bool| {
-            writer.run(move |tx| {
+            writer.run(Durability::Now, move |tx| {
                 tx.execute("INSERT INTO t VALUES (1)", [])
                     .map_err(DbError::from)?;
                 if fail { Err(DbError::Closed) } else { Ok(()) }
@@ -298,10 +336,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_changes_that_have_to_be_safe_at_once_wait_for_the_disk() {
+        let writer = writer();
+        for (durability, level) in [
+            (Durability::Now, 2),
+            (Durability::Soon, 1),
+            (Durability::Soon, 1),
+            (Durability::Now, 2),
+        ] {
+            let found = writer.run(durability, |tx| {
+                Ok::<i64, DbError>(tx.query_row("PRAGMA synchronous", [], |row| row.get(0))?)
+            });
+            assert_eq!(found.await.unwrap(), level);
+        }
+    }
+
+    #[tokio::test]
     async fn a_change_happens_although_nobody_waits_for_it() {
         let writer = writer();
         let (go_on, held) = mpsc::channel::<()>();
-        let change = writer.run(move |tx| {
+        let change = writer.run(Durability::Now, move |tx| {
             held.recv().expect("the test lets the writer go on");
             tx.execute("INSERT INTO t VALUES (1)", [])?;
             Ok::<_, DbError>(())

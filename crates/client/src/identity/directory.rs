@@ -371,7 +371,7 @@ impl Directory {
             }
             Ok(all)
         };
-        let known = self.0.database.write(keep).await?;
+        let known = self.0.database.write_soon(keep).await?;
         Ok(Fetched { known, stuck })
     }
 

@@ -46,6 +46,19 @@ async fn what_was_written_is_there_after_opening_again() {
 }
 
 #[tokio::test]
+async fn a_database_that_was_closed_is_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("client.db");
+    let database = open(&path, KEY).unwrap();
+    remember(&database, 1, "hello").await;
+    assert_eq!(words(&database).await, [b"hello"]);
+    drop(database);
+    for beside in ["client.db-wal", "client.db-shm"] {
+        assert!(!folder.path().join(beside).exists(), "{beside} is left");
+    }
+}
+
+#[tokio::test]
 async fn nothing_readable_reaches_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("client.db");

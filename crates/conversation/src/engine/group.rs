@@ -545,8 +545,14 @@ impl Group {
         changes
     }
 
-    /// Undoes everything since [`Group::take_changes`] was called last, or since the group was
-    /// created, joined or loaded.
+    /// Lets what changed stand, to be given out later with what comes: [`Group::rollback`] goes no
+    /// further back than this.
+    pub fn hold(&mut self) {
+        self.mark = self.provider.rows.snapshot();
+    }
+
+    /// Undoes everything since [`Group::take_changes`] or [`Group::hold`] was called last, or since
+    /// the group was created, joined or loaded.
     pub fn rollback(&mut self) {
         self.restore(self.mark.clone());
     }

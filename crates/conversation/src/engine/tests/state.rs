@@ -173,6 +173,21 @@ fn a_rollback_leads_back_to_what_was_stored() {
 }
 
 #[test]
+fn what_was_held_stays_although_what_came_after_it_is_undone() {
+    let (mut alice, mut bob) = two();
+    let mut table = Table::default();
+    table.write(&mut bob.group);
+    let (first, second) = (alice.says("one"), alice.says("two"));
+    assert_eq!(bob.hears(&first).unwrap(), "one");
+    bob.group.hold();
+    assert_eq!(bob.hears(&second).unwrap(), "two");
+    bob.group.rollback();
+    assert!(bob.hears(&first).is_err());
+    assert_eq!(bob.hears(&second).unwrap(), "two");
+    assert_ne!(table.write(&mut bob.group), 0);
+}
+
+#[test]
 fn a_rollback_keeps_a_group_that_was_never_stored() {
     let mut alice = Person::new(1).founds();
     alice.commits_and_merges(CommitPlan::default());
