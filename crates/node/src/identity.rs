@@ -234,15 +234,6 @@ impl IdentityService {
 }
 
 fn decode<'a>(candidate: &Candidate<'a>) -> Result<Decoded<'a>, NodeError> {
-    if candidate.update.len() > MOST_UPDATE_BYTES {
-        return Err(NodeError::field(
-            FIELD,
-            format!(
-                "has {} bytes; the most is {MOST_UPDATE_BYTES}",
-                candidate.update.len()
-            ),
-        ));
-    }
     let update = IdentityUpdate::decode(candidate.update).map_err(|cause| NodeError::Update {
         field: FIELD.to_owned(),
         cause,
@@ -254,6 +245,15 @@ fn decode<'a>(candidate: &Candidate<'a>) -> Result<Decoded<'a>, NodeError> {
             format!(
                 "has {} entries; the most is {NODE_ACTION_LIMIT}",
                 update.action_count()
+            ),
+        ));
+    }
+    if candidate.update.len() > MOST_UPDATE_BYTES {
+        return Err(NodeError::field(
+            FIELD,
+            format!(
+                "has {} bytes; the most is {MOST_UPDATE_BYTES}",
+                candidate.update.len()
             ),
         ));
     }

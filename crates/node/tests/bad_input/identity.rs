@@ -172,7 +172,7 @@ pub(crate) fn broken_updates() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "an address of 1 MiB",
             create(|it| it.initial_identifier = "0x".repeat(1 << 19)),
-            "identity update refused",
+            "identity_update: has 1048954 bytes; the most is 92160",
         ),
         (
             "another nonce",
