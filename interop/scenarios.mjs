@@ -305,24 +305,29 @@ export const meetings = [
     rounds: { short: 2, full: 20 },
     run: burst,
   },
-  {
-    name: 'burst, three of ours and two official listeners',
+  ...['v3', 'd14n'].map(threeOfOursAndTwoOfficial),
+];
+
+/** The burst with three listeners of ours and two official ones, all of them over one API. */
+function threeOfOursAndTwoOfficial(api) {
+  return {
+    name: `burst, three of ours and two official listeners over ${api}`,
     seconds: 240,
-    rounds: { short: 2, full: 100 },
+    rounds: { short: 1, full: 100 },
     needs: 'ours',
     async run(world) {
-      const ours = world.parties.filter(({ sdk }) => sdk === 'ours');
-      const official = world.parties.filter(({ sdk }) => sdk !== 'ours');
+      const ours = { sdk: 'ours', api };
+      const official = world.parties.filter((party) => party.sdk !== 'ours' && party.api === api);
       // Another pair listens each time, and the sender is ours every second time.
-      const turn = (list, index) => list[(world.round + index) % list.length];
+      const turn = (index) => official[(world.round + index) % official.length];
       await burst(world, {
-        sender: world.round % 2 ? turn(ours, 0) : turn(official, 4),
-        listeners: [turn(ours, 0), turn(ours, 1), turn(ours, 2), turn(official, 0), turn(official, 3)],
-        joiners: [turn(ours, 3), turn(official, 1), turn(ours, 4), turn(official, 2)],
+        sender: world.round % 2 ? ours : turn(2),
+        listeners: [ours, ours, ours, turn(0), turn(1)],
+        joiners: [ours, turn(2), ours, turn(0)],
       });
     },
-  },
-];
+  };
+}
 
 /** One person for each SDK and API that is installed. */
 function everyParty(world) {
