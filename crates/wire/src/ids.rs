@@ -25,14 +25,34 @@ impl FromStr for InboxId {
     type Err = InvalidInboxId;
 
     fn from_str(text: &str) -> Result<Self, InvalidInboxId> {
-        if text.bytes().any(|digit| digit.is_ascii_uppercase()) {
-            return Err(InvalidInboxId);
-        }
+        // A group's context names all its members: reading it is mostly this.
+        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| InvalidInboxId)?;
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidInboxId)?;
-        Ok(Self(bytes))
+        let mut wrong = 0;
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+            let [high, low] = pair.map(|digit| LOWER_HEX[usize::from(digit)]);
+            *byte = high << 4 | low & 0xf;
+            wrong |= (high | low) & NO_DIGIT;
+        }
+        match wrong {
+            0 => Ok(Self(bytes)),
+            _ => Err(InvalidInboxId),
+        }
     }
 }
+
+/// The value of each byte as a lower-case hex digit, or [`NO_DIGIT`].
+const LOWER_HEX: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let digits = b"0123456789abcdef";
+    let mut value = 0;
+    while value < 16 {
+        values[digits[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+const NO_DIGIT: u8 = 0x80;
 
 impl TryFrom<&[u8]> for InboxId {
     type Error = InvalidInboxId;
