@@ -13,7 +13,7 @@
 //! draft-connolly-cfrg-xwing-kem, its final construction.
 
 use chacha20poly1305::{AeadInPlace as _, ChaCha20Poly1305, KeyInit as _};
-use hkdf::Hkdf;
+use hkdf::{Hkdf, HkdfExtract};
 use sha2::Sha256;
 use x_wing::{Decapsulate as _, KeyExport as _, TryKeyInit as _, kem::Decapsulator as _};
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -34,6 +34,16 @@ pub(crate) struct Context {
     cipher: ChaCha20Poly1305,
     base_nonce: Zeroizing<[u8; 12]>,
     sequence: u64,
+}
+
+/// What all channels under the same `info` have in common (§5.1). Whoever encrypts one thing to many
+/// people makes it once: for a welcome, `info` has the size of the whole tree, and hashing that for
+/// everybody anew took more time than all keys together.
+#[derive(Clone)]
+pub(crate) struct Schedule {
+    kem: Kem,
+    /// The mode, then the hashes of the key's id (there is none) and of `info`.
+    context: [u8; 65],
 }
 
 /// Why a key or a ciphertext is of no use.
@@ -72,36 +82,18 @@ impl Kem {
         }
     }
 
-    /// Begins a channel to the owner of `public_key`. Returns what the owner needs, and the
-    /// channel. `seed` must be fresh randomness.
+    /// Begins a channel to the owner of `public_key`: [`Schedule::send`] for a single one.
+    #[cfg(test)]
     pub(crate) fn send(
         self,
         public_key: &[u8],
         info: &[u8],
         seed: &[u8; 64],
     ) -> Result<(Vec<u8>, Context), HpkeError> {
-        match self {
-            Self::X25519 => {
-                let public_key: [u8; 32] =
-                    public_key.try_into().map_err(|_| HpkeError::PublicKey)?;
-                let mut secret = Zeroizing::new([0; 32]);
-                secret.copy_from_slice(&seed[..32]);
-                let secret = StaticSecret::from(*secret);
-                let sent = PublicKey::from(&secret).to_bytes();
-                let shared = secret.diffie_hellman(&public_key.into());
-                let shared = dh_kem_secret(shared.as_bytes(), &sent, &public_key);
-                Ok((sent.to_vec(), Context::new(self, &*shared, info)))
-            }
-            Self::XWing => {
-                let key = x_wing::EncapsulationKey::new_from_slice(public_key)
-                    .map_err(|_| HpkeError::PublicKey)?;
-                let (sent, shared) = key.encapsulate_deterministic(&(*seed).into());
-                Ok((sent.to_vec(), Context::new(self, &shared, info)))
-            }
-        }
+        Schedule::new(self, info).send(public_key, seed)
     }
 
-    /// Takes up the channel that a sender began with [`Kem::send`].
+    /// Takes up the channel that a sender began with [`Schedule::send`].
     pub(crate) fn receive(
         self,
         sent: &[u8],
@@ -115,13 +107,13 @@ impl Kem {
                 let own = PublicKey::from(&secret).to_bytes();
                 let shared = secret.diffie_hellman(&sent.into());
                 let shared = dh_kem_secret(shared.as_bytes(), &sent, &own);
-                Ok(Context::new(self, &*shared, info))
+                Ok(Schedule::new(self, info).begin(&*shared))
             }
             Self::XWing => {
                 let sent =
                     x_wing::Ciphertext::try_from(sent).map_err(|_| HpkeError::Encapsulation)?;
                 let shared = x_wing::DecapsulationKey::from(*secret).decapsulate(&sent);
-                Ok(Context::new(self, &shared, info))
+                Ok(Schedule::new(self, info).begin(&shared))
             }
         }
     }
@@ -137,21 +129,58 @@ impl Kem {
     }
 }
 
-impl Context {
-    fn new(kem: Kem, shared: &[u8], info: &[u8]) -> Self {
+impl Schedule {
+    /// The schedule of channels that are about `info`.
+    pub(crate) fn new(kem: Kem, info: &[u8]) -> Self {
         let suite = kem.suite();
-        let mut schedule = vec![MODE_BASE];
-        schedule.extend_from_slice(&*extract(&suite, b"", b"psk_id_hash", b""));
-        schedule.extend_from_slice(&*extract(&suite, b"", b"info_hash", info));
-        let secret = extract(&suite, shared, b"secret", b"");
-        let key = expand::<32>(&suite, &secret, b"key", &schedule);
-        Self {
-            cipher: ChaCha20Poly1305::new((&*key).into()),
-            base_nonce: expand(&suite, &secret, b"base_nonce", &schedule),
-            sequence: 0,
+        let mut context = [MODE_BASE; 65];
+        context[1..33].copy_from_slice(&*extract(&suite, b"", b"psk_id_hash", b""));
+        context[33..].copy_from_slice(&*extract(&suite, b"", b"info_hash", info));
+        Self { kem, context }
+    }
+
+    /// Begins a channel to the owner of `public_key`. Returns what the owner needs, and the
+    /// channel. `seed` must be fresh randomness.
+    pub(crate) fn send(
+        &self,
+        public_key: &[u8],
+        seed: &[u8; 64],
+    ) -> Result<(Vec<u8>, Context), HpkeError> {
+        match self.kem {
+            Kem::X25519 => {
+                let public_key: [u8; 32] =
+                    public_key.try_into().map_err(|_| HpkeError::PublicKey)?;
+                let mut secret = Zeroizing::new([0; 32]);
+                secret.copy_from_slice(&seed[..32]);
+                let secret = StaticSecret::from(*secret);
+                let sent = PublicKey::from(&secret).to_bytes();
+                let shared = secret.diffie_hellman(&public_key.into());
+                let shared = dh_kem_secret(shared.as_bytes(), &sent, &public_key);
+                Ok((sent.to_vec(), self.begin(&*shared)))
+            }
+            Kem::XWing => {
+                let key = x_wing::EncapsulationKey::new_from_slice(public_key)
+                    .map_err(|_| HpkeError::PublicKey)?;
+                let (sent, shared) = key.encapsulate_deterministic(&(*seed).into());
+                Ok((sent.to_vec(), self.begin(&shared)))
+            }
         }
     }
 
+    /// The channel that has this secret.
+    fn begin(&self, shared: &[u8]) -> Context {
+        let suite = self.kem.suite();
+        let secret = extract(&suite, shared, b"secret", b"");
+        let key = expand::<32>(&suite, &secret, b"key", &self.context);
+        Context {
+            cipher: ChaCha20Poly1305::new((&*key).into()),
+            base_nonce: expand(&suite, &secret, b"base_nonce", &self.context),
+            sequence: 0,
+        }
+    }
+}
+
+impl Context {
     /// Seals the next text.
     pub(crate) fn seal(&mut self, aad: &[u8], text: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(text.len() + TAG_BYTES);
@@ -197,8 +226,11 @@ fn dh_kem_secret(shared: &[u8; 32], sent: &[u8; 32], recipient: &[u8; 32]) -> Ze
 
 /// LabeledExtract of §4.
 fn extract(suite: &[u8], salt: &[u8], label: &[u8], secret: &[u8]) -> Zeroizing<[u8; 32]> {
-    let input = Zeroizing::new([b"HPKE-v1", suite, label, secret].concat());
-    let (extracted, _) = Hkdf::<Sha256>::extract(Some(salt), &input);
+    let mut input = HkdfExtract::<Sha256>::new(Some(salt));
+    for part in [b"HPKE-v1", suite, label, secret] {
+        input.input_ikm(part);
+    }
+    let (extracted, _) = input.finalize();
     Zeroizing::new(extracted.into())
 }
 

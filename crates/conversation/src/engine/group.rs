@@ -341,6 +341,7 @@ impl Group {
         let before = self.provider.rows.snapshot();
         self.provider.draw_from(entropy);
         let result = self.build_commit(me, plan);
+        self.provider.tidy();
         if result.is_err() {
             self.restore(before);
         }

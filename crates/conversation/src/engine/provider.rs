@@ -22,7 +22,7 @@ use tls_codec::SecretVLBytes;
 use zeroize::Zeroizing;
 
 use super::rows::Rows;
-use crate::hpke::Kem;
+use crate::hpke::{Kem, Schedule};
 
 /// Everything that openmls needs from outside for one group.
 #[derive(Default)]
@@ -44,6 +44,11 @@ impl Provider {
         let mut seed = Zeroizing::new([0; 32]);
         entropy.fill_bytes(&mut *seed);
         *self.crypto.random.lock() = Some(StdRng::from_seed(*seed));
+    }
+
+    /// Forgets what was only kept because the same operation may need it once more.
+    pub(crate) fn tidy(&self) {
+        self.crypto.schedule.lock().take();
     }
 }
 
@@ -69,6 +74,9 @@ impl OpenMlsProvider for Provider {
 #[derive(Default)]
 pub(crate) struct Crypto {
     random: Mutex<Option<StdRng>>,
+    /// What something was last encrypted about, and what follows from it: a commit encrypts about
+    /// the same to everybody.
+    schedule: Mutex<Option<(Vec<u8>, Schedule)>>,
 }
 
 impl Crypto {
@@ -76,6 +84,18 @@ impl Crypto {
         let mut random = self.random.lock();
         random.as_mut().ok_or(NoEntropy)?.fill_bytes(bytes);
         Ok(())
+    }
+
+    fn schedule(&self, info: &[u8]) -> Schedule {
+        let mut last = self.schedule.lock();
+        if let Some((about, schedule)) = &*last
+            && about == info
+        {
+            return schedule.clone();
+        }
+        let schedule = Schedule::new(Kem::X25519, info);
+        *last = Some((info.to_vec(), schedule.clone()));
+        schedule
     }
 }
 
@@ -115,8 +135,9 @@ impl OpenMlsCrypto for Crypto {
         let mut seed = Zeroizing::new([0; 64]);
         self.fill(&mut seed[..32])
             .map_err(|_| CryptoError::InsufficientRandomness)?;
-        let (sent, mut context) = Kem::X25519
-            .send(public_key, info, &seed)
+        let (sent, mut context) = self
+            .schedule(info)
+            .send(public_key, &seed)
             .map_err(|_| CryptoError::HpkeEncryptionError)?;
         Ok(HpkeCiphertext {
             kem_output: sent.into(),
