@@ -1,6 +1,7 @@
 //! The threads that own connections: one that writes, and a few that read.
 
 use std::{
+    collections::VecDeque,
     ops::Deref,
     path::PathBuf,
     sync::{
@@ -10,7 +11,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -112,21 +113,30 @@ impl Drop for Writer {
     }
 }
 
-/// The threads that read. They start with the first question, so that a command that asks nothing
-/// pays nothing.
+/// The threads that read. Each starts when a question comes that no other is free for, so that a
+/// command that asks nothing pays nothing, and one that asks one thing after the other pays for
+/// one thread and the cache of one connection.
 pub(super) struct Readers {
     path: PathBuf,
     key: FileKey,
     count: usize,
-    started: Mutex<Started>,
+    queue: Arc<Queue>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Questions that wait for a thread, and threads that wait for a question.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// A question came, or none will come any more.
+    changed: Condvar,
 }
 
 #[derive(Default)]
-struct Started {
-    questions: Option<Sender<Question>>,
-    threads: Vec<JoinHandle<()>>,
-    /// Threads that have a question, or wait for one that was sent.
-    receiver: Option<Arc<Mutex<Receiver<Question>>>>,
+struct Waiting {
+    questions: VecDeque<Question>,
+    idle: usize,
+    closed: bool,
 }
 
 type Question = Box<dyn FnOnce(&Connection) + Send>;
@@ -137,7 +147,8 @@ impl Readers {
             path,
             key,
             count: count.max(1),
-            started: Mutex::default(),
+            queue: Arc::default(),
+            threads: Mutex::default(),
         }
     }
 
@@ -150,37 +161,95 @@ impl Readers {
             // Whoever asked may be gone by now.
             let _ = reply.send(in_snapshot(connection, question));
         });
-        self.sender()?.send(question).map_err(|_| DbError::Closed)?;
+        if self.queue.push(question) == Found::AllBusy {
+            self.start_another()?;
+        }
         answer.await.map_err(|_| DbError::Closed)?
     }
 
-    /// Where questions go. Starts one more thread for each of the first questions.
-    fn sender(&self) -> Result<Sender<Question>, DbError> {
-        let mut started = self.started.lock();
-        let started = &mut *started;
-        let sender = started.questions.get_or_insert_with(|| {
-            let (sender, receiver) = mpsc::channel();
-            started.receiver = Some(Arc::new(Mutex::new(receiver)));
-            sender
-        });
-        if started.threads.len() < self.count {
-            let connection = open::to_read(&self.path, &self.key)?;
-            let receiver = Arc::clone(started.receiver.as_ref().expect("made with the sender"));
-            let thread = thread::Builder::new()
-                .name(format!("client-read-{}", started.threads.len()))
-                .spawn(move || read(&receiver, &connection))
-                .map_err(DbError::Thread)?;
-            started.threads.push(thread);
+    /// Starts one more thread, unless there are enough.
+    fn start_another(&self) -> Result<(), DbError> {
+        let mut threads = self.threads.lock();
+        if threads.len() >= self.count {
+            return Ok(());
         }
-        Ok(sender.clone())
+        let start = || {
+            let connection = open::to_read(&self.path, &self.key)?;
+            let queue = Arc::clone(&self.queue);
+            thread::Builder::new()
+                .name(format!("client-read-{}", threads.len()))
+                .spawn(move || queue.answer(&connection))
+                .map_err(DbError::Thread)
+        };
+        match start() {
+            Ok(thread) => threads.push(thread),
+            // Those that there are get to it.
+            Err(_) if !threads.is_empty() => {}
+            Err(cause) => {
+                self.queue.clear();
+                return Err(cause);
+            }
+        }
+        Ok(())
     }
 }
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        let started = std::mem::take(&mut *self.started.lock());
-        drop(started.questions);
-        started.threads.into_iter().map(Some).for_each(join);
+        self.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        threads.into_iter().map(Some).for_each(join);
+    }
+}
+
+/// Who takes a question that came.
+#[derive(Eq, PartialEq)]
+enum Found {
+    Somebody,
+    AllBusy,
+}
+
+impl Queue {
+    fn push(&self, question: Question) -> Found {
+        let mut waiting = self.waiting.lock();
+        waiting.questions.push_back(question);
+        self.changed.notify_one();
+        match waiting.questions.len() <= waiting.idle {
+            true => Found::Somebody,
+            false => Found::AllBusy,
+        }
+    }
+
+    /// Answers questions until there will be none any more.
+    fn answer(&self, connection: &Connection) {
+        while let Some(question) = self.next() {
+            question(connection);
+        }
+    }
+
+    fn next(&self) -> Option<Question> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if let Some(question) = waiting.questions.pop_front() {
+                return Some(question);
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting.idle += 1;
+            self.changed.wait(&mut waiting);
+            waiting.idle -= 1;
+        }
+    }
+
+    /// Lets everybody who asked know that nobody answers.
+    fn clear(&self) {
+        self.waiting.lock().questions.clear();
+    }
+
+    fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.changed.notify_all();
     }
 }
 
@@ -270,18 +339,6 @@ fn in_savepoint<T, E: From<DbError>>(
     result
 }
 
-fn read(questions: &Mutex<Receiver<Question>>, connection: &Connection) {
-    loop {
-        // The lock is held while waiting: one thread waits for the next question, the others for
-        // the lock, and all of them run questions without it.
-        let next = questions.lock().recv();
-        match next {
-            Ok(question) => question(connection),
-            Err(_) => return,
-        }
-    }
-}
-
 fn in_snapshot<T>(
     connection: &Connection,
     question: impl FnOnce(&Connection) -> Result<T, DbError>,
@@ -349,6 +406,30 @@ mod tests {
             });
             assert_eq!(found.await.unwrap(), level);
         }
+    }
+
+    #[test]
+    fn a_thread_that_is_free_takes_the_next_question() {
+        let queue = Arc::new(Queue::default());
+        let (reply, answers) = mpsc::channel();
+        let ask = |n: u8| {
+            let reply = reply.clone();
+            queue.push(Box::new(move |_| reply.send(n).unwrap()))
+        };
+        assert!(ask(1) == Found::AllBusy);
+        let answering = {
+            let queue = Arc::clone(&queue);
+            let connection = Connection::open_in_memory().unwrap();
+            thread::spawn(move || queue.answer(&connection))
+        };
+        assert_eq!(answers.recv(), Ok(1));
+        while queue.waiting.lock().idle == 0 {
+            thread::yield_now();
+        }
+        assert!(ask(2) == Found::Somebody);
+        assert_eq!(answers.recv(), Ok(2));
+        queue.close();
+        answering.join().unwrap();
     }
 
     #[tokio::test]
