@@ -51,6 +51,8 @@ pub struct MessageStream {
     options: StreamOptions,
     waiting: VecDeque<Message>,
     news: watch::Receiver<()>,
+    /// Everything was read of which there were news.
+    drained: bool,
     read_to: u64,
     position: u64,
     filter: Filter,
@@ -80,6 +82,7 @@ impl MessageStream {
             options,
             waiting: VecDeque::new(),
             news,
+            drained: false,
             read_to: position,
             position,
             filter: Filter::default(),
@@ -97,11 +100,13 @@ impl MessageStream {
                 self.position = message.position.unwrap_or(self.position);
                 return Ok(message);
             }
-            self.news.mark_unchanged();
-            if self.read().await? == 0 {
+            if self.drained {
                 // The sender lives in `core`, which we hold.
                 let _ = self.news.changed().await;
             }
+            self.drained = false;
+            self.news.mark_unchanged();
+            self.drained = self.read().await? < PAGE;
         }
     }
 
