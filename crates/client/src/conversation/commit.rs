@@ -15,6 +15,7 @@ use folkmoot_conversation::{
     permissions::PolicySet,
 };
 use folkmoot_wire::{InboxId, InstallationKey};
+use rayon::prelude::*;
 
 use super::{ConversationError, core::Core, intent::Wish, publish::Built, state::Loaded};
 use crate::{Error, clock::system_time};
@@ -271,9 +272,25 @@ async fn usable_key_packages(
     let keys: Vec<_> = installations.iter().copied().collect();
     let found = core.network.key_packages(&keys).await?;
     let now = system_time(core.now_ns());
-    let usable = keys.into_iter().zip(found).filter_map(|(key, package)| {
-        let package = package?;
-        match KeyPackageIn::decode(&package).and_then(|one| one.verify(now)) {
+    let verify = move || {
+        let asked = keys.into_par_iter().zip(found);
+        let given = asked.filter_map(|(key, package)| Some((key, package?)));
+        let verified = given.map(|(key, package)| {
+            let package = KeyPackageIn::decode(&package).and_then(|one| one.verify(now));
+            (key, package)
+        });
+        verified.collect::<Vec<_>>()
+    };
+    // Three signatures each.
+    let verified = match installations.len() {
+        0..=VERIFIED_IN_PLACE => verify(),
+        _ => tokio::task::spawn_blocking(verify)
+            .await
+            .map_err(|_| ConversationError::Interrupted)?,
+    };
+    let usable = verified
+        .into_iter()
+        .filter_map(|(key, package)| match package {
             Ok(verified) if verified.installation_key == key && belongs(&verified) => {
                 Some((key, verified))
             }
@@ -282,7 +299,9 @@ async fn usable_key_packages(
                 tracing::debug!(installation = %key, %cause, "a key package is of no use");
                 None
             }
-        }
-    });
+        });
     Ok(usable.collect())
 }
+
+/// Key packages that are verified without a thread of their own.
+const VERIFIED_IN_PLACE: usize = 2;

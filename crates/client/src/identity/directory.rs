@@ -12,6 +12,7 @@ use folkmoot_identity::{AssociationState, ContractCheck, ContractVerdicts, Ident
 use folkmoot_wire::InboxId;
 use lru::LruCache;
 use parking_lot::Mutex;
+use rayon::prelude::*;
 use rusqlite::Connection;
 
 use super::{
@@ -26,7 +27,10 @@ use crate::{
 };
 
 /// States that are kept in memory.
-const STATES_IN_MEMORY: NonZeroUsize = NonZeroUsize::new(2048).expect("not zero");
+const STATES_IN_MEMORY: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+/// Logs whose ends are kept in memory: each change of a group looks at those of all its members
+/// several times.
+const LOGS_IN_MEMORY: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 /// Looks up inboxes on the network, verifies their logs, and keeps them. Cheap to clone.
 #[derive(Clone)]
@@ -38,8 +42,27 @@ struct Inner {
     clock: SharedClock,
     /// States by inbox and the last update in them.
     states: Mutex<LruCache<(InboxId, u64), Arc<AssociationState>>>,
+    /// What the database knows, in memory.
+    known: Mutex<Remembered>,
     /// When the network was last asked about an inbox. Not worth a write to the disk.
     checked_ns: Mutex<HashMap<InboxId, u64>>,
+}
+
+/// What was read from the database and is still so.
+struct Remembered {
+    logs: LruCache<InboxId, Known>,
+    /// Counts the beginnings and the ends of writing: what was read beside them may be old.
+    writes: u64,
+}
+
+impl Remembered {
+    /// To be called before logs are written, and again after that.
+    fn forget<'a>(&mut self, inboxes: impl IntoIterator<Item = &'a InboxId>) {
+        self.writes += 1;
+        for inbox in inboxes {
+            self.logs.pop(inbox);
+        }
+    }
 }
 
 impl Directory {
@@ -50,6 +73,10 @@ impl Directory {
             database,
             clock,
             states: Mutex::new(LruCache::new(STATES_IN_MEMORY)),
+            known: Mutex::new(Remembered {
+                logs: LruCache::new(LOGS_IN_MEMORY),
+                writes: 0,
+            }),
             checked_ns: Mutex::default(),
         }))
     }
@@ -273,17 +300,56 @@ impl Directory {
 
     /// What the database knows.
     async fn known(&self, inboxes: &[InboxId]) -> Result<HashMap<InboxId, Known>, Error> {
-        let inboxes = inboxes.to_vec();
-        let question = move |connection: &Connection| {
-            let mut all = HashMap::with_capacity(inboxes.len());
+        let mut all = HashMap::with_capacity(inboxes.len());
+        let mut rest = Vec::new();
+        let writes = {
+            let mut remembered = self.0.known.lock();
             for inbox in inboxes {
-                if let Some(known) = log::known(connection, &inbox)? {
-                    all.insert(inbox, known);
+                match remembered.logs.get(inbox) {
+                    Some(known) => drop(all.insert(*inbox, known.clone())),
+                    None => rest.push(*inbox),
                 }
             }
-            Ok(all)
+            remembered.writes
         };
-        Ok(self.0.database.read(question).await?)
+        if rest.is_empty() {
+            return Ok(all);
+        }
+        let question = move |connection: &Connection| {
+            let mut read = Vec::with_capacity(rest.len());
+            for inbox in rest {
+                if let Some(known) = log::known(connection, &inbox)? {
+                    read.push((inbox, known));
+                }
+            }
+            Ok(read)
+        };
+        let read = self.0.database.read(question).await?;
+        let mut remembered = self.0.known.lock();
+        if remembered.writes == writes {
+            for (inbox, known) in &read {
+                remembered.logs.put(*inbox, known.clone());
+            }
+        }
+        drop(remembered);
+        all.extend(read);
+        Ok(all)
+    }
+
+    /// Writes what changes these logs. It goes on to the end although nobody waits for it.
+    async fn write_logs<T: Send + 'static>(
+        &self,
+        inboxes: Vec<InboxId>,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = Arc::clone(&self.0);
+        let writing = tokio::spawn(async move {
+            inner.known.lock().forget(&inboxes);
+            let written = inner.database.write_soon(change).await;
+            inner.known.lock().forget(&inboxes);
+            written
+        });
+        Ok(writing.await.map_err(|_| DbError::Closed)??)
     }
 
     /// Asks the network for what is new, verifies it, and stores it.
@@ -324,38 +390,36 @@ impl Directory {
         }
         let verdicts = self.ask_contracts(logs.iter().flatten()).await?;
 
-        // Signatures cost a tenth of a millisecond each, and a large group has hundreds.
-        let heavy = logs.iter().map(Vec::len).sum::<usize>() > VERIFIED_IN_PLACE;
-        let follow = move || {
-            let logs = wanted.into_iter().zip(logs);
-            let mut followed = Vec::new();
-            for ((inbox, _), mut entries) in logs {
-                let mut one = known.remove(&inbox).unwrap_or_else(Known::nothing);
-                let mut stuck = None;
-                for (at, entry) in entries.iter().enumerate() {
-                    if let Err(reason) = one.follow(entry, &verdicts) {
-                        stuck = Some((at, reason));
-                        break;
-                    }
+        let logs: Vec<_> = wanted
+            .into_iter()
+            .zip(logs)
+            .map(|((inbox, _), entries)| {
+                let known = known.remove(&inbox).unwrap_or_else(Known::nothing);
+                Log {
+                    inbox,
+                    known,
+                    entries,
                 }
-                if let Some((at, _)) = &stuck {
-                    entries.truncate(*at);
-                }
-                followed.push((inbox, entries, one, stuck.map(|(_, reason)| reason)));
+            })
+            .collect();
+        // Signatures cost a tenth of a millisecond each, and a large group has hundreds: all
+        // processors share them then.
+        let followed = match logs.iter().map(|log| log.entries.len()).sum::<usize>() {
+            0..=VERIFIED_IN_PLACE => logs.into_iter().map(|log| log.follow(&verdicts)).collect(),
+            _ => {
+                let following = tokio::task::spawn_blocking(move || {
+                    let logs = logs.into_par_iter();
+                    logs.map(|log| log.follow(&verdicts)).collect::<Vec<_>>()
+                });
+                following.await.map_err(|_| DbError::Closed)?
             }
-            followed
-        };
-        let followed = if heavy {
-            let following = tokio::task::spawn_blocking(follow);
-            following.await.map_err(|_| DbError::Closed)?
-        } else {
-            follow()
         };
         let stuck = followed.iter().filter_map(|(inbox, _, _, stuck)| {
             let reason = stuck.clone()?;
             Some((*inbox, reason))
         });
         let stuck = stuck.collect();
+        let changed = followed.iter().map(|(inbox, ..)| *inbox).collect();
         let keep = move |transaction: &Transaction<'_>| {
             let mut all = HashMap::with_capacity(followed.len());
             for (inbox, entries, one, _) in followed {
@@ -371,7 +435,7 @@ impl Directory {
             }
             Ok(all)
         };
-        let known = self.0.database.write_soon(keep).await?;
+        let known = self.write_logs(changed, keep).await?;
         Ok(Fetched { known, stuck })
     }
 
@@ -405,6 +469,35 @@ impl Directory {
 
 /// Updates that are verified without a thread of their own.
 const VERIFIED_IN_PLACE: usize = 8;
+
+/// A log, and what is new in it.
+struct Log {
+    inbox: InboxId,
+    known: Known,
+    entries: Vec<IdentityEntry>,
+}
+
+impl Log {
+    /// Goes on with what is new: the updates about which something can be said, what they lead to,
+    /// and why nothing can be said about the next one.
+    fn follow(
+        mut self,
+        verdicts: &ContractVerdicts,
+    ) -> (InboxId, Vec<IdentityEntry>, Known, Option<String>) {
+        let mut stuck = None;
+        for (at, entry) in self.entries.iter().enumerate() {
+            if let Err(reason) = self.known.follow(entry, verdicts) {
+                stuck = Some((at, reason));
+                break;
+            }
+        }
+        if let Some((at, _)) = &stuck {
+            self.entries.truncate(*at);
+        }
+        let reason = stuck.map(|(_, reason)| reason);
+        (self.inbox, self.entries, self.known, reason)
+    }
+}
 
 /// What the network has of some logs.
 struct Fetched {
