@@ -80,19 +80,20 @@ impl Loaded {
                 made.map_err(|cause| ConversationError::Engine(cause.to_string()))?
             }
         };
-        match core.judge(&prepared.facts).await? {
-            Verdict::Accept(_) => {}
+        let summary = match core.judge(&prepared.facts).await? {
+            Verdict::Accept(summary) => summary,
             Verdict::Refuse(refusal) => return Err(ConversationError::Refused(refusal).into()),
             Verdict::Pause(version) => {
                 return Err(ConversationError::Paused(version.to_string()).into());
             }
             Verdict::Ask(_) => return Err(ConversationError::IdentitiesUnknown.into()),
-        }
+        };
         let welcome = prepared.welcome.map(|welcome| welcome.to_bytes());
         Ok(Some(Built {
             message: prepared.message,
             staged: prepared.staged.to_vec(),
             welcome,
+            summary,
         }))
     }
 

@@ -26,12 +26,16 @@ pub(super) const MOST_BYTES: usize = 256 << 10;
 impl State {
     /// Reads what was kept for the epochs up to this one.
     pub(super) async fn take_early(&mut self, core: &Arc<Core>) -> Result<(), Error> {
-        let id = self.id.clone();
-        let kept = core.db.read(move |db| Ok(load(db, &id)?)).await?;
-        if kept.is_empty() {
+        if !self.load(core).await?.early {
             return Ok(());
         }
+        let id = self.id.clone();
+        let kept = core.db.read(move |db| Ok(load(db, &id)?)).await?;
         let loaded = self.load(core).await?;
+        if kept.is_empty() {
+            loaded.early = false;
+            return Ok(());
+        }
         let mut batch = loaded.batch(core);
         for envelope in kept {
             let header = private_header(&envelope.group_id, &envelope.data);
@@ -81,6 +85,12 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// Whether messages of this conversation are kept.
+pub(super) fn are_kept(db: &Connection, group: &GroupId) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM early_message WHERE group_id = ?1)")?
+        .query_row([group.as_bytes()], |row| row.get(0))
 }
 
 fn load(db: &Connection, group: &GroupId) -> rusqlite::Result<Vec<GroupEnvelope>> {

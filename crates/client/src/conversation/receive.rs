@@ -327,7 +327,11 @@ impl Loaded {
             }
         };
         let facts = staged.facts().clone();
-        match core.judge(&facts).await? {
+        let verdict = match self.judged.take() {
+            Some((hash, summary)) if intent.payload_hash == Some(hash) => Verdict::Accept(summary),
+            _ => core.judge(&facts).await?,
+        };
+        match verdict {
             Verdict::Accept(summary) => {
                 self.merge(core, batch, envelope, staged, &facts, &summary)?;
                 if intent.welcome.is_some() {
@@ -502,6 +506,7 @@ impl Loaded {
         let header = private_header(&self.row.id, &envelope.data);
         let is_message = header.is_some_and(|header| header.content == ContentType::Application);
         if is_message && envelope.data.len() <= early::MOST_BYTES {
+            self.early = true;
             batch.early.push(envelope.clone());
         }
         self.pass(batch, envelope);

@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use folkmoot_conversation::{Group, Leaf, context::Context};
+use folkmoot_conversation::{Group, Leaf, context::Context, judge::CommitSummary};
 use folkmoot_wire::{GroupId, InboxId, VectorClock};
 
 use super::{
     ConversationError,
     changes::Change,
     core::Core,
+    early,
     intent::{Intent, IntentState},
     receive::Parted,
     rows::{self, Batch, ConversationRow, CursorKind, IntentChange, Written},
@@ -57,6 +58,12 @@ pub(crate) struct Loaded {
     pub(crate) sent: HashMap<[u8; 32], i64>,
     /// Members who asked to leave.
     pub(crate) leaving: BTreeSet<InboxId>,
+    /// Messages may be kept that came before the commit that leads to their epoch.
+    pub(crate) early: bool,
+    /// The hash of our commit that is under way, and what it does: it was judged before it went
+    /// out, and the verdict follows from the commit, its epoch and places in identity logs, of
+    /// which none changes until it is merged.
+    pub(crate) judged: Option<([u8; 32], Box<CommitSummary>)>,
 }
 
 impl State {
@@ -93,10 +100,11 @@ impl State {
                         cursor,
                         rows::intents(db, &id)?,
                         rows::leaving(db, &id)?,
+                        early::are_kept(db, &id)?,
                     )))
                 })
                 .await?;
-            let (mut row, mls, cursor, intents, leaving) =
+            let (mut row, mls, cursor, intents, leaving, early) =
                 stored.ok_or_else(|| ConversationError::NotFound(self.id.clone()))?;
             row.outgrow(&core.version);
             let group = if mls.is_empty() {
@@ -115,6 +123,8 @@ impl State {
                 group,
                 cursor,
                 leaving: leaving.into_iter().collect(),
+                early,
+                judged: None,
                 intents: intents
                     .into_iter()
                     .map(|intent| (intent.id, intent))
