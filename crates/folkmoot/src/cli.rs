@@ -4,6 +4,7 @@ use std::{io, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     backup::{BackupCommand, RestoreCommand},
@@ -51,6 +52,18 @@ enum Command {
     Client(Box<ClientSide>),
 }
 
+impl Command {
+    /// What it runs in: commands that look or say something are over before a second thread were of
+    /// use.
+    fn runtime(&self) -> io::Result<Runtime> {
+        let mut builder = match self {
+            Self::Client(command) if !command.is_busy() => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
+        builder.enable_all().build()
+    }
+}
+
 impl Cli {
     /// Does what the command line says, and returns the program's exit code.
     ///
@@ -58,10 +71,7 @@ impl Cli {
     ///
     /// A [`Failure`](crate::failure::Failure) where there is a way out that can be named.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .context("start the runtime")?;
+        let runtime = self.command.runtime().context("start the runtime")?;
         runtime.block_on(async {
             match self.command {
                 Command::Dev(command) => {
@@ -89,7 +99,7 @@ impl Cli {
                 }
                 Command::Client(command) => {
                     self.log.start_if_asked()?;
-                    command.run(Self::command(), &mut io::stdout()).await?;
+                    command.run(Self::command, &mut io::stdout()).await?;
                     Ok(ExitCode::SUCCESS)
                 }
             }

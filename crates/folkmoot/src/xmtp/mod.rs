@@ -165,14 +165,19 @@ pub(crate) enum ClientSide {
 }
 
 impl ClientSide {
-    /// Does what was asked, and writes to `out`. `program` is the whole command line.
+    /// Whether it does several things at a time, so that more than one thread is of use.
+    pub(crate) const fn is_busy(&self) -> bool {
+        matches!(self, Self::Bot(_) | Self::Chat(_))
+    }
+
+    /// Does what was asked, and writes to `out`. `program` makes the whole command line.
     ///
     /// # Errors
     ///
     /// A [`Failure`](crate::failure::Failure) with its exit code, or whatever went wrong.
     pub(crate) async fn run(
         self,
-        program: clap::Command,
+        program: fn() -> clap::Command,
         out: &mut (dyn Write + Send),
     ) -> anyhow::Result<()> {
         settled(match self {
@@ -185,7 +190,7 @@ impl ClientSide {
             Self::Contacts(command) => command.run(out),
             Self::Group(command) => command.run(out).await,
             Self::Completions(command) => command.run(out),
-            Self::Man(command) => command.run(program, out),
+            Self::Man(command) => command.run(program(), out),
         })
     }
 }
