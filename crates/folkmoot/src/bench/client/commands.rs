@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,6 +23,10 @@ use crate::bench::{load::median, n7_start::mib, node::memory_of};
 
 /// How often each command is run.
 const TIMES: usize = 21;
+/// What fails the run, on any machine: what a command may take beyond an empty program (`true`) that
+/// is started in turn with it, and what memory. The goals are a good deal lower.
+const MOST_STARTS: f64 = 100.0;
+const MOST_BYTES: u64 = 48 << 20;
 /// Conversations in the database, and messages in each.
 const CONVERSATIONS: usize = 20;
 const MESSAGES: usize = 20;
@@ -85,7 +89,12 @@ impl Reading {
     /// entries it prints, if that is known.
     fn measure(&self, entries: usize) -> anyhow::Result<(f64, Option<u64>)> {
         let mut took = Vec::with_capacity(TIMES);
+        let mut empty = Vec::with_capacity(TIMES);
         for _ in 0..TIMES {
+            let began = Instant::now();
+            if Command::new("true").status().is_ok() {
+                empty.push(began.elapsed().as_secs_f64() * 1e3);
+            }
             let mut command = self.command()?;
             let began = Instant::now();
             let done = command.stderr(Stdio::piped()).output()?;
@@ -103,7 +112,19 @@ impl Reading {
                 "it printed {found} entries"
             );
         }
-        Ok((median(took), self.resident_bytes()?))
+        // What else the machine does makes both longer; the quickest of each had it least.
+        let quickest = |all: &[f64]| all.iter().copied().min_by(f64::total_cmp);
+        if let (Some(ours), Some(empty)) = (quickest(&took), quickest(&empty)) {
+            ensure!(
+                ours <= MOST_STARTS * empty,
+                "it takes {ours:.1} ms, where an empty program takes {empty:.2} ms"
+            );
+        }
+        let resident = self.resident_bytes()?;
+        if let Some(bytes) = resident.filter(|bytes| *bytes > MOST_BYTES) {
+            bail!("it needs {:.1} MiB of memory", mib(bytes));
+        }
+        Ok((median(took), resident))
     }
 
     /// The most memory that it had in use until it printed: its output goes into a full pipe, so
