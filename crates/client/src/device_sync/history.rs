@@ -87,9 +87,10 @@ impl HistoryServer {
         &self.url
     }
 
-    /// Whether a request means this server.
-    pub(crate) fn is(&self, url: &str) -> bool {
-        normal(url) == self.url
+    /// Whether a request may be answered through this server: it names it, or it names none, as
+    /// those of libxmtp up to 1.9 do.
+    pub(crate) fn may_answer(&self, asked: &str) -> bool {
+        asked.is_empty() || normal(asked) == self.url
     }
 
     /// Uploads what the other end of the body writes. Returns the address of the file.
@@ -283,11 +284,22 @@ const MOST_BYTES: usize = 16 << 30;
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_request_is_answered_through_our_server_or_not_at_all() {
+        let server = HistoryServer::new("http://127.0.0.1:9/").unwrap();
+        for (asked, answered) in [
+            ("http://localhost:9", true),
+            ("", true),
+            ("http://localhost:91", false),
+            ("/", false),
+        ] {
+            assert_eq!(server.may_answer(asked), answered, "{asked:?}");
+        }
+    }
+
     #[tokio::test]
     async fn addresses_of_other_servers_are_not_asked() {
         let server = HistoryServer::new("http://127.0.0.1:9/").unwrap();
-        assert!(server.is("http://localhost:9"));
-        assert!(!server.is("http://localhost:91"));
         for url in [
             "http://evil.example/files/1",
             "http://127.0.0.1:9.evil.example/files/1",

@@ -385,7 +385,9 @@ impl Devices {
             return Ok(());
         };
         match self.server() {
-            Ok(server) if server.is(&request.server_url) => self.offer(options, &request.pin).await,
+            Ok(server) if server.may_answer(&request.server_url) => {
+                self.offer(options, &request.pin).await
+            }
             Ok(_) => {
                 tracing::warn!("history was asked for through a server that is not ours: refused");
                 Ok(())
