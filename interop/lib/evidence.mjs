@@ -48,6 +48,9 @@ function own(path, group, text) {
   }
 }
 
+/** The originator of commits, by both APIs. */
+const COMMITS = 0n;
+
 const told = new Set();
 for (const { text, conversation, sender, receiver } of lost) {
   const group = Buffer.from(conversation, 'hex');
@@ -71,6 +74,7 @@ for (const { text, conversation, sender, receiver } of lost) {
   told.add(line.join(' '));
   if (!receiver.path || !stored) continue;
   const { read } = own(receiver.path, group, text);
-  const past = read.some((one) => one.originator_id === said.originator_id && one.sequence_id >= stored.id);
+  // Each API has its own name for who gave out an id, but for commits; the ids are those of one log.
+  const past = read.some((one) => one.originator_id !== COMMITS && one.sequence_id >= stored.id);
   console.log(`  ${receiver.who} ${past ? 'has read past it' : 'HAS NOT READ so far'}`);
 }
