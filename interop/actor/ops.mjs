@@ -47,7 +47,7 @@ export function operations(sdk) {
         ...(historySyncUrl ? { historySyncUrl } : {}),
         ...network,
       });
-      open.set(who, { client, signer, historySyncUrl, heard: [], told: () => {} });
+      open.set(who, { client, signer, network, historySyncUrl, heard: [], told: () => {} });
       return { inbox: client.inboxId, installation: client.installationId, version: client.libxmtpVersion };
     },
 
@@ -306,6 +306,14 @@ export function operations(sdk) {
     /** Takes the right to speak from every installation of the inbox but this one. */
     async revokeOthers({ who }) {
       await at(who).client.revokeAllOtherInstallations();
+    },
+
+    /** Revokes installations of any inbox with the key of its account, without a client of it. */
+    async revokeFor({ who, key, inbox, installations }) {
+      const { network } = at(who);
+      const ids = installations.map((one) => hexToBytes(`0x${one}`));
+      const where = sdk.createBackend ? [await sdk.createBackend({ env: 'local', ...network })] : ['local', network.gatewayHost];
+      await sdk.Client.revokeInstallations(signerFor(sdk, key), inbox, ids, ...where);
     },
 
     /** Adds a second account, with its own private key, to the inbox. */

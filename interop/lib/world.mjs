@@ -77,6 +77,8 @@ class Client {
   unseal = (remote, payload) => this.#call('unseal', { remote, payload });
   inboxState = () => this.#call('inbox');
   revokeOthers = () => this.#call('revokeOthers');
+  /** Revokes installations of `other`'s inbox with that one's key alone, from this one's process. */
+  revokeFor = (other, ...installations) => this.#call('revokeFor', { key: other.key, inbox: other.inbox, installations });
   addAccount = (key) => this.#call('addAccount', { key });
   removeAccount = (address) => this.#call('removeAccount', { address });
   askForHistory = () => this.#call('askForHistory');

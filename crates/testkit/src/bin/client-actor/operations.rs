@@ -6,7 +6,7 @@ use folkmoot_client::{
     Client, Clock as _, Conversation, DeviceSync, GroupOptions, ListOptions, Lookup, ManualClock,
     MessageQuery, Signer,
     db::DatabaseKey,
-    identity::Reassign,
+    identity::{Reassign, revoke_installations},
     network::{NetworkAddress, NetworkOptions},
 };
 use folkmoot_conversation::{
@@ -19,7 +19,7 @@ use folkmoot_conversation::{
     open_attachment,
 };
 use folkmoot_identity::Identifier;
-use folkmoot_wire::{GroupId, InboxId, MessageId};
+use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId};
 use parking_lot::Mutex;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -225,7 +225,7 @@ impl Person {
             "allow" | "consent" | "allowConversation" | "conversationConsent" => {
                 self.consent(name, args).await
             }
-            "inbox" | "revokeOthers" | "addAccount" | "removeAccount" => {
+            "inbox" | "revokeOthers" | "revokeFor" | "addAccount" | "removeAccount" => {
                 self.identity(name, args).await
             }
             "askForHistory" => {
@@ -521,6 +521,18 @@ impl Person {
             "revokeOthers" => {
                 client.revoke_all_other_installations(&*self.signer).await?;
             }
+            "revokeFor" => {
+                let RevokeFor {
+                    key,
+                    inbox,
+                    installations,
+                } = take(args)?;
+                let keys = installations.iter().map(|one| installation(one));
+                let keys = keys.collect::<Result<_, _>>()?;
+                let recovery = wallet::key_of(&key)?;
+                let network = Arc::clone(client.network());
+                revoke_installations(network, inbox.parse()?, keys, &recovery).await?;
+            }
             "addAccount" => {
                 let AddAccount { key } = take(args)?;
                 let account = wallet::key_of(&key)?;
@@ -571,6 +583,10 @@ fn take<T: DeserializeOwned>(args: Value) -> Result<T, Failure> {
 fn inboxes(texts: &[String]) -> Result<Vec<InboxId>, Failure> {
     let parsed = texts.iter().map(|text| text.parse());
     Ok(parsed.collect::<Result<_, _>>()?)
+}
+
+fn installation(text: &str) -> Result<InstallationKey, Failure> {
+    Ok(InstallationKey::try_from(&bytes_of(text)?[..])?)
 }
 
 fn sorted(all: impl IntoIterator<Item = impl ToString>) -> Value {
@@ -702,6 +718,13 @@ struct Allow {
 #[derive(Deserialize)]
 struct AllowConversation {
     state: u8,
+}
+
+#[derive(Deserialize)]
+struct RevokeFor {
+    key: String,
+    inbox: String,
+    installations: Vec<String>,
 }
 
 #[derive(Deserialize)]
