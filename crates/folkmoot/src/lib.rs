@@ -14,6 +14,7 @@ pub mod failure;
 pub mod listen;
 pub mod log;
 mod metrics;
+pub mod named;
 mod net;
 mod open_files;
 mod ports;

@@ -8,11 +8,15 @@ use std::{
 
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
-use folkmoot::{cli::Cli, failure, usage};
+use folkmoot::{cli::Cli, failure, named, usage};
 
 fn main() -> ExitCode {
     // Ends here when a shell asks for completions.
     CompleteEnv::with_factory(Cli::command).complete();
+    // The manual is about all commands.
+    if env::args_os().all(|word| word != "man") {
+        named::only(env::args_os());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

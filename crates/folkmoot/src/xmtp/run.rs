@@ -8,7 +8,7 @@ use folkmoot_client::{
     Background, Client, ConversationError, DeviceSync, Error, HistoryError, SignerError,
     db::{DatabaseKey, DbError},
     identity::{Directory, IdentityError},
-    network::{Environment as Named, Network, NetworkAddress, NetworkError, NetworkOptions},
+    network::{Environment as Known, Network, NetworkAddress, NetworkError, NetworkOptions},
 };
 use std::sync::Arc;
 
@@ -17,7 +17,10 @@ use super::{
     settings::{ClientArgs, ClientSettings, Environment, NetworkArgs, NetworkSettings, Place},
     wallet::Wallet,
 };
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    named::Named,
+};
 
 /// Writes an enum of commands, and what runs each of them.
 macro_rules! commands {
@@ -67,18 +70,18 @@ pub(crate) trait OnNetwork: Args {
 #[derive(Args, Debug)]
 pub(crate) struct As<T: Args> {
     #[command(flatten)]
-    own: T,
+    own: Named<T>,
     #[command(flatten)]
-    common: ClientArgs,
+    common: Named<ClientArgs>,
 }
 
 /// A command with the flags of those that only ask the network.
 #[derive(Args, Debug)]
 pub(crate) struct On<T: Args> {
     #[command(flatten)]
-    own: T,
+    own: Named<T>,
     #[command(flatten)]
-    common: NetworkArgs,
+    common: Named<NetworkArgs>,
 }
 
 /// Whoever a command acts as.
@@ -100,13 +103,13 @@ pub(crate) struct Reached {
 impl<T: AsClient> As<T> {
     /// Opens the client, runs the command, and closes it.
     pub(crate) async fn run(self, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-        let settings = self.common.settle()?;
+        let settings = self.common.0.settle()?;
         let mut output = Output::new(out, settings.network.form.clone());
         let me = Me {
             client: settings.open(T::STAYS).await?,
             settings,
         };
-        let done = self.own.run(&me, &mut output).await;
+        let done = self.own.0.run(&me, &mut output).await;
         me.client.close().await;
         done
     }
@@ -115,13 +118,14 @@ impl<T: AsClient> As<T> {
 impl<T: OnNetwork> On<T> {
     /// Runs the command.
     pub(crate) async fn run(self, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-        let settings = self.common.settle()?;
+        let settings = self.common.0.settle()?;
         let mut output = Output::new(out, settings.form.clone());
         let network = NetworkOptions::new(settings.place.address()).network()?;
         if settings.verbose {
             eprintln!("network  {}", network.address());
         }
         self.own
+            .0
             .run(&Reached { network, settings }, &mut output)
             .await
     }
@@ -233,9 +237,9 @@ impl Place {
     /// Where the client library finds the network.
     pub(crate) fn address(&self) -> NetworkAddress {
         match self {
-            Self::Named(Environment::Local) => Named::Local.into(),
-            Self::Named(Environment::Dev) => Named::Dev.into(),
-            Self::Named(Environment::Production) => Named::Production.into(),
+            Self::Named(Environment::Local) => Known::Local.into(),
+            Self::Named(Environment::Dev) => Known::Dev.into(),
+            Self::Named(Environment::Production) => Known::Production.into(),
             Self::Node(url) => NetworkAddress::Node(url.clone()),
             Self::Gateway(url) => NetworkAddress::Gateway(url.clone()),
         }
@@ -244,9 +248,9 @@ impl Place {
     /// The server through which devices hand over history, where the network's name tells it.
     pub(crate) fn history_url(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Named(Environment::Local) => Named::Local.history_url(),
-            Self::Named(Environment::Dev) => Named::Dev.history_url(),
-            Self::Named(Environment::Production) => Named::Production.history_url(),
+            Self::Named(Environment::Local) => Known::Local.history_url(),
+            Self::Named(Environment::Dev) => Known::Dev.history_url(),
+            Self::Named(Environment::Production) => Known::Production.history_url(),
             Self::Node(_) | Self::Gateway(_) => return None,
         })
     }
