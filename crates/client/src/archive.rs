@@ -522,7 +522,7 @@ fn export_messages(
 }
 
 fn archived_conversation(row: ConversationRow) -> Result<ArchivedConversation, Error> {
-    let mutable = row.context.mutable_metadata().unwrap_or_default();
+    let mutable = row.context.parts().mutable_metadata().unwrap_or_default();
     let number = |name: &str| {
         mutable
             .attributes

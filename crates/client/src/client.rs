@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use folkmoot_conversation::version::Version;
+use folkmoot_conversation::{Generation, version::Version};
 use folkmoot_identity::{Identifier, SignatureError, verify_public_signature};
 use folkmoot_wire::{InboxId, InstallationKey};
 use parking_lot::Mutex;
@@ -111,10 +111,11 @@ impl Client {
             custom_network: None,
             database: DatabaseOptions::in_memory(),
             clock: Arc::new(SystemClock),
-            version: Version::OWN,
+            version: Version::EXTENSIONS,
             plan: Plan {
                 nonce: DEFAULT_NONCE,
                 inbox: None,
+                generation: Generation::Extensions,
             },
             options: ClientOptions {
                 device_sync: DeviceSync::On,
@@ -456,10 +457,25 @@ impl ClientBuilder {
         self
     }
 
-    /// Understands groups up to this version only; those that ask for more stand still. For tests.
+    /// Understands groups up to this version only; those that ask for more stand still. Default:
+    /// 1.10.0. From 1.11.0 on it announces in key packages that it understands AppData dictionaries,
+    /// as [`ClientBuilder::app_data_groups`] says.
     pub fn protocol_version(mut self, version: Version) -> Self {
+        self.plan.generation = if version >= Version::APP_DATA {
+            Generation::AppData
+        } else {
+            Generation::Extensions
+        };
         self.version = version;
         self
+    }
+
+    /// Announces that it understands groups that live in an AppData dictionary (libxmtp 1.11 and
+    /// later): such groups can be made, others can add us to theirs, and super admins can convert
+    /// groups that we are in. Not the default, since the official clients of today announce the
+    /// same and then cannot show such a group's permissions.
+    pub fn app_data_groups(self) -> Self {
+        self.protocol_version(Version::OWN)
     }
 
     /// The client of the database's identity; if it has none yet, registers a new installation, for
@@ -521,6 +537,7 @@ impl ClientBuilder {
         me: Me,
     ) -> Result<Client, Error> {
         let push_keys = PushKeys::load(&database, self.clock.now_ns()).await?;
+        let me_announces = me.installation.generation() == Generation::AppData;
         let conversations = Arc::new(conversation::core::Core::new(
             database.clone(),
             Arc::clone(&network),
@@ -547,6 +564,9 @@ impl ClientBuilder {
             Arc::clone(&self.clock),
             me.installation.clone(),
         );
+        if me_announces {
+            key_packages.catch_up().await?;
+        }
         let core = Arc::new(Core {
             network,
             database,
@@ -604,6 +624,11 @@ impl std::fmt::Debug for Client {
 
 async fn look_after_key_packages(core: Weak<Core>) {
     let mut pause = TICK;
+    if let Some(key_packages) = core.upgrade().map(|core| core.key_packages.clone())
+        && let Err(error) = key_packages.catch_up().await
+    {
+        tracing::warn!(%error, "the present key package could not be looked at");
+    }
     loop {
         tokio::time::sleep(pause).await;
         // The client itself must not live on because of this.

@@ -25,7 +25,7 @@ use std::{
 };
 
 use folkmoot_conversation::{
-    ConsentEntity, ConsentRecord, ConsentState,
+    ConsentEntity, ConsentRecord, ConsentState, Generation,
     commit_log::ForkState,
     content::{Content, DeleteMessage, EditMessage, EncodedContent, LeaveRequest, ReadReceipt},
     context::{AdminChange, Attribute, Context, ConversationKind, DisappearingSettings},
@@ -131,7 +131,7 @@ impl Conversation {
     /// The other person of a DM.
     #[must_use]
     pub fn peer(&self) -> Option<InboxId> {
-        let metadata = self.row.context.metadata().ok()?;
+        let metadata = self.row.context.parts().metadata().ok()?;
         let members = metadata.dm_members?;
         let me = self.core.me.inbox_id();
         let one: InboxId = members.one.parse().ok()?;
@@ -215,7 +215,7 @@ impl Conversation {
     /// An attribute, such as its name; empty when it is not set.
     #[must_use]
     pub fn attribute(&self, attribute: Attribute) -> String {
-        let mutable = self.row.context.mutable_metadata();
+        let mutable = self.row.context.parts().mutable_metadata();
         mutable
             .ok()
             .and_then(|mutable| mutable.get(attribute).map(str::to_owned))
@@ -282,21 +282,22 @@ impl Conversation {
     ///
     /// [`ConversationError::Context`] for a group that is none of XMTP.
     pub fn permissions(&self) -> Result<PolicySet, Error> {
-        let permissions = self.row.context.permissions();
+        let permissions = self.row.context.parts().permissions();
         Ok(permissions.map_err(ConversationError::Context)?)
     }
 
     /// How long messages stay, if they disappear.
     #[must_use]
     pub fn disappearing(&self) -> Option<DisappearingSettings> {
-        let settings = self.row.context.mutable_metadata().ok()?.disappearing()?;
+        let mutable = self.row.context.parts().mutable_metadata().ok()?;
+        let settings = mutable.disappearing()?;
         settings.is_enabled().then_some(settings)
     }
 
     /// The inboxes that are members.
     #[must_use]
     pub fn member_inboxes(&self) -> Vec<InboxId> {
-        let membership = self.row.context.membership();
+        let membership = self.row.context.parts().membership();
         membership
             .map(|membership| membership.inbox_ids().collect())
             .unwrap_or_default()
@@ -773,7 +774,7 @@ impl Conversation {
 
     async fn newest_members(&self) -> Result<BTreeSet<InboxId>, Error> {
         let row = self.newest().await?;
-        let membership = row.context.membership();
+        let membership = row.context.parts().membership();
         let membership = membership.map_err(ConversationError::Context)?;
         Ok(membership.inbox_ids().collect())
     }
@@ -902,6 +903,34 @@ impl Conversation {
             .await
     }
 
+    /// Where the group keeps what is known about it.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        match self.row.context.is_migrated() {
+            true => Generation::AppData,
+            false => Generation::Extensions,
+        }
+    }
+
+    /// Lets the group live in an AppData dictionary, as groups of libxmtp 1.11 can. There is no way
+    /// back. Two commits, as official clients make them: the first asks for that version, so that
+    /// members with older programs stand still; the second converts.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversationError::Dm`]; [`ConversationError::NoAppData`], which names the members who
+    /// cannot follow; [`ConversationError::Conversion`] for permissions that have no form there;
+    /// [`ConversationError::Refused`] when we are no super admin; what the network says.
+    pub async fn convert(&mut self) -> Result<(), Error> {
+        self.not_in_dm()?;
+        self.sync().await?;
+        let id = self.row.id.clone();
+        self.core
+            .run(&id, move |state, core| Box::pin(state.convert(core)))
+            .await?;
+        self.refresh().await
+    }
+
     /// Which preset the policies are, if one.
     ///
     /// # Errors
@@ -915,6 +944,7 @@ impl Conversation {
         let row = self.newest().await?;
         Ok(row
             .context
+            .parts()
             .permissions()
             .map_err(ConversationError::Context)?)
     }

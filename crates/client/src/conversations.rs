@@ -6,7 +6,7 @@ use std::{
 };
 
 use folkmoot_conversation::{
-    ConsentEntity, ConsentRecord, ConsentState, Group,
+    ConsentEntity, ConsentRecord, ConsentState, ContextExtensions, Generation, Group,
     context::{Attribute, ConversationKind, DisappearingSettings, NewConversation},
     dm::DmId,
     permissions::PolicySet,
@@ -52,6 +52,9 @@ pub struct GroupOptions {
     pub permissions: Option<PolicySet>,
     /// Whether messages disappear.
     pub disappearing: Option<DisappearingSettings>,
+    /// Where the group keeps what is known about it. By default where all official clients
+    /// understand it; [`Generation::AppData`] is for members with libxmtp 1.11 or newer only.
+    pub generation: Generation,
 }
 
 /// By what conversations are sorted; the newest come first.
@@ -118,7 +121,9 @@ impl Conversations {
     /// # Errors
     ///
     /// [`ConversationError::AttributeTooLong`], [`ConversationError::Plan`] when nobody of the
-    /// members can be added or they are too many; what the network says. The group then exists
+    /// members can be added or they are too many; in a group of the newer form,
+    /// [`ConversationError::Conversion`] for permissions that it cannot express and
+    /// [`ConversationError::NoAppData`] naming those who cannot be in it; what the network says. The group then exists
     /// here, and the next sync goes on with it, unless the members were the fault and nothing had
     /// been sent yet.
     pub async fn new_group(
@@ -127,7 +132,7 @@ impl Conversations {
         options: GroupOptions,
     ) -> Result<Conversation, Error> {
         let add = members.into_iter().collect();
-        let id = self.create(self.describe(options)?, None).await?;
+        let id = self.create(&self.describe(options)?, None).await?;
         self.fill(&id, add).await
     }
 
@@ -142,7 +147,7 @@ impl Conversations {
             add: Vec::new(),
             remove: Vec::new(),
         });
-        let id = self.create(self.describe(options)?, nobody).await?;
+        let id = self.create(&self.describe(options)?, nobody).await?;
         self.get(&id).await
     }
 
@@ -184,11 +189,12 @@ impl Conversations {
         if let Some(settings) = disappearing {
             new = new.disappearing(settings);
         }
-        let id = self.create(new, None).await?;
+        let id = self.create(&new.extensions(), None).await?;
         self.fill(&id, vec![peer]).await
     }
 
-    fn describe(&self, options: GroupOptions) -> Result<NewConversation, Error> {
+    /// The context of a new group.
+    fn describe(&self, options: GroupOptions) -> Result<ContextExtensions, Error> {
         let permissions = options.permissions.unwrap_or_else(PolicySet::all_members);
         let me = self.core.me.inbox_id();
         let mut new = NewConversation::group(me, permissions, rand::random());
@@ -205,19 +211,27 @@ impl Conversations {
                     .map_err(ConversationError::AttributeTooLong)?;
             }
         }
-        Ok(match options.disappearing {
-            Some(settings) => new.disappearing(settings),
-            None => new,
+        if let Some(settings) = options.disappearing {
+            new = new.disappearing(settings);
+        }
+        if options.generation == Generation::AppData {
+            self.core.require_app_data()?;
+        }
+        Ok(match options.generation {
+            Generation::Extensions => new.extensions(),
+            Generation::AppData => new
+                .dictionary_extensions()
+                .map_err(ConversationError::Conversion)?,
         })
     }
 
     /// Makes a group here: epoch 0, ourselves alone.
     pub(crate) async fn create(
         &self,
-        new: NewConversation,
+        context: &ContextExtensions,
         wish: Option<Wish>,
     ) -> Result<GroupId, Error> {
-        self.core.create(&new, wish).await
+        self.core.create(context, wish).await
     }
 
     /// Brings a new group to the network, with its first members.
@@ -521,7 +535,7 @@ impl Conversations {
             row.kind.is_visible() && now_ns.saturating_sub(row.checked_ns) > STALE_NS
         });
         let stale: Vec<_> = stale
-            .filter_map(|row| Some((row.id.clone(), row.context.membership().ok()?)))
+            .filter_map(|row| Some((row.id.clone(), row.context.parts().membership().ok()?)))
             .collect();
         if stale.is_empty() {
             return Ok(());
@@ -660,7 +674,7 @@ impl Core {
     /// Makes a group here: epoch 0, ourselves alone.
     pub(crate) async fn create(
         self: &Arc<Self>,
-        new: &NewConversation,
+        context: &ContextExtensions,
         wish: Option<Wish>,
     ) -> Result<GroupId, Error> {
         let id: [u8; 16] = rand::random();
@@ -669,13 +683,14 @@ impl Core {
         let mut group = Group::create(
             &self.me,
             &id,
-            &new.extensions(),
+            context,
             system_time(now_ns),
             &mut rand::rng(),
         )
         .map_err(|cause| ConversationError::Engine(cause.to_string()))?;
         let context = group.context();
-        let metadata = context.metadata().map_err(ConversationError::Context)?;
+        let metadata = context.parts().metadata();
+        let metadata = metadata.map_err(ConversationError::Context)?;
         let dm_id = metadata.dm_members.as_ref().map(|members| members.dm_id());
         let me = self.me.inbox_id();
         let row = ConversationRow {

@@ -32,6 +32,7 @@ pub use conversation::{
 pub use conversations::{Conversations, GroupOptions, ListOptions, ListOrder, SyncSummary};
 pub use device_sync::{AvailableArchive, DeviceSyncSummary, HistoryError};
 pub use error::Error;
+pub use folkmoot_conversation::Generation;
 pub use key_packages::{KeyPackageStatus, Unusable, UsableKeyPackage};
 pub use members::{Member, MemberRole};
 pub use message::{

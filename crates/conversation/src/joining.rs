@@ -11,13 +11,12 @@ use folkmoot_wire::{InboxId, InstallationKey};
 use crate::{
     app_data::Dictionary,
     context::{
-        Context, ContextError, ConversationKind, DisappearingSettings, GroupMembership,
-        GroupMetadata, MutableMetadata, OneshotMessage,
+        ContextError, ConversationKind, DisappearingSettings, GroupMembership, OneshotMessage,
+        Parts,
     },
     dm::{DmError, DmId, check_parts},
-    facts::{ContextExtensions, Leaf, WelcomeFacts},
+    facts::{Leaf, WelcomeFacts},
     membership::{DiffError, InboxStates, MAX_MEMBERS, NeededState, can_exist, exact},
-    permissions::PolicySet,
     version::Version,
 };
 
@@ -105,9 +104,7 @@ pub enum JoinRefusal {
 #[must_use]
 pub fn needed_to_join(welcome: &WelcomeFacts) -> Vec<NeededState> {
     let membership = match welcome.context.membership() {
-        Err(ContextError::Missing(_)) => {
-            Context::read(&welcome.context).map(|context| context.membership)
-        }
+        Err(ContextError::Missing(_)) => welcome.context.parts().membership(),
         membership => membership,
     };
     membership
@@ -160,10 +157,7 @@ fn examine(
         }
         _ => None,
     };
-    let context = Parts {
-        extensions: &welcome.context,
-        dictionary,
-    };
+    let context = Parts::new(&welcome.context, dictionary);
     let membership = context.membership()?;
     if membership.members.len() > MOST_INBOXES {
         return Err(JoinRefusal::TooManyMembers(membership.members.len()).into());
@@ -199,42 +193,6 @@ fn examine(
         paused_for: minimum
             .filter(|minimum| metadata.kind == ConversationKind::Group && minimum > own),
     }))
-}
-
-/// The context, wherever the group keeps it.
-struct Parts<'a> {
-    extensions: &'a ContextExtensions,
-    dictionary: Option<Dictionary>,
-}
-
-impl Parts<'_> {
-    fn membership(&self) -> Result<GroupMembership, ContextError> {
-        match &self.dictionary {
-            Some(dictionary) => dictionary.membership(),
-            None => self.extensions.membership(),
-        }
-    }
-
-    fn metadata(&self) -> Result<GroupMetadata, ContextError> {
-        match &self.dictionary {
-            Some(dictionary) => dictionary.metadata(),
-            None => self.extensions.metadata(),
-        }
-    }
-
-    fn mutable_metadata(&self) -> Result<MutableMetadata, ContextError> {
-        match &self.dictionary {
-            Some(dictionary) => dictionary.mutable_metadata(),
-            None => self.extensions.mutable_metadata(),
-        }
-    }
-
-    fn permissions(&self) -> Result<PolicySet, ContextError> {
-        match &self.dictionary {
-            Some(dictionary) => Ok(dictionary.context()?.permissions),
-            None => self.extensions.permissions(),
-        }
-    }
 }
 
 /// Compares the tree with the installations that the members have.
@@ -451,10 +409,10 @@ mod tests {
         let mut group = Group::of(&world, &people, PolicySet::all_members());
         let mut metadata = group.metadata();
         metadata
-            .set(crate::context::Attribute::MinimumVersion, "1.11.0-dev")
+            .set(crate::context::Attribute::MinimumVersion, "1.12.0")
             .unwrap();
         group.context = group.context.with_mutable_metadata(&metadata);
         let joined = joined(&world, &group.welcome(group.leaf(alice)), bob);
-        assert_eq!(joined.paused_for, "1.11.0-dev".parse().ok());
+        assert_eq!(joined.paused_for, "1.12.0".parse().ok());
     }
 }

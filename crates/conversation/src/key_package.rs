@@ -23,7 +23,7 @@ use tls_codec::Deserialize as _;
 use folkmoot_wire::{InboxId, InstallationKey, proto::xmtp::identity::MlsCredential};
 
 use crate::{
-    engine::profile,
+    engine::{Generation, profile},
     framing::MLS_1_0,
     layout::{LayoutError, Reader},
     structs::KeyPackageFields,
@@ -52,6 +52,8 @@ pub struct KeyPackage {
     pub not_before: u64,
     /// Until when the key package is valid, in the same unit; this second is excluded.
     pub not_after: u64,
+    /// Which groups the installation understands.
+    pub generation: Generation,
     pub(crate) init_key: Vec<u8>,
     /// The data of extension 0xff03.
     pub(crate) wrapper: Option<Vec<u8>>,
@@ -125,6 +127,7 @@ impl<'a> KeyPackageIn<'a> {
             .leaf_node
             .lifetime
             .ok_or(KeyPackageError::NotForKeyPackage)?;
+        let generation = self.generation();
         let package = check_signatures(self.decoded)?.map(Box::new);
         check_lifetime(not_before, not_after, now)?;
         let extension = |number| {
@@ -137,11 +140,19 @@ impl<'a> KeyPackageIn<'a> {
             inbox_id,
             not_before,
             not_after,
+            generation,
             init_key: self.fields.init_key.to_vec(),
             wrapper: extension(profile::WELCOME_WRAPPER),
             pointee: extension(profile::WELCOME_POINTEE),
             package,
         })
+    }
+
+    /// Which groups the installation says that it understands.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        let listed = &self.fields.leaf_node.capabilities;
+        Generation::of(&listed.extensions, &listed.proposals)
     }
 
     /// The installation key, once all keys have the length that the suite gives them.

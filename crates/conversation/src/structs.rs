@@ -96,7 +96,6 @@ pub(crate) struct Capabilities {
     pub(crate) versions: Vec<u16>,
     pub(crate) cipher_suites: Vec<u16>,
     pub(crate) extensions: Vec<u16>,
-    #[expect(dead_code, reason = "no check of a key package looks at proposals")]
     pub(crate) proposals: Vec<u16>,
     pub(crate) credentials: Vec<u16>,
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, error::Error, fs, path::Path};
 
 use folkmoot_conversation::{
     ArchiveKey, ConsentEntity, ConsentRecord, ConsentState, ContextExtensions, PushRootKey,
-    app_data::{Component, Dictionary, bootstrap},
+    app_data::{self, AppDataWriter, Component, Dictionary, bootstrap},
     archive::ArchiveOptions,
     content::{Codec as _, DeviceSyncContent},
     context::NewConversation,
@@ -395,6 +395,20 @@ fn group_contexts() -> Vec<(&'static str, Vec<u8>)> {
         part(7, &rename),
     ]
     .concat();
+    let mut ruled = renamed.clone();
+    let writer = app_data::converted(&group).ok();
+    let writer = writer.and_then(|context| AppDataWriter::new(&context).ok());
+    let changes = writer.and_then(|writer| {
+        let writer = writer.set_permissions(&PolicySet::admins_only()).ok()?;
+        let writer = writer.change_admins(AdminChange::AddAdmin, inbox(2)).ok()?;
+        let writer = writer.set(Attribute::DisappearInNs, "60").ok()?;
+        Some(writer.remove(Component::APP_DATA).finish())
+    });
+    for change in changes.unwrap_or_default() {
+        let update = change.update.unwrap_or_default();
+        let numbered = [&change.component.to_be_bytes()[..], &update].concat();
+        ruled.extend(part(7, &numbered));
+    }
     vec![
         (
             "group",
@@ -403,6 +417,7 @@ fn group_contexts() -> Vec<(&'static str, Vec<u8>)> {
         ("dm", [all(0, &dm), all(0x80, &dm), member].concat()),
         ("conversion", conversion),
         ("converted", renamed),
+        ("ruled", ruled),
     ]
 }
 

@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use folkmoot_conversation::{
-    CommitPlan, ContextExtensions, KeyPackage, KeyPackageIn, PreparedCommit,
+    CommitPlan, ContextExtensions, Generation, Group, KeyPackage, KeyPackageIn, PreparedCommit,
+    app_data::{AppDataError, AppDataWriter, bootstrap},
     context::{Context, GroupMembership},
     judge::Verdict,
     membership::{
-        MembershipChange, MembershipPlan, NeededState, ReaddPlan, plan, plan_readd, stale_leaves,
+        InboxStates, MembershipChange, MembershipPlan, NeededState, ReaddPlan, plan, plan_readd,
+        stale_leaves,
     },
     permissions::PolicySet,
 };
@@ -25,7 +27,6 @@ impl Loaded {
     /// keys stay as they are.
     pub(crate) async fn build(&mut self, core: &Core, wish: &Wish) -> Result<Option<Built>, Error> {
         let context = self.context()?;
-        let extensions = self.row.context.clone();
         let mut commit = CommitPlan::default();
         let mut planned = None;
         match wish {
@@ -42,7 +43,18 @@ impl Loaded {
                 if mutable == context.mutable {
                     return Ok(None);
                 }
-                commit.context = Some(extensions.with_mutable_metadata(&mutable));
+                let old = &context.mutable.attributes;
+                let new = changes.iter();
+                let new = new.filter(|(key, value)| old.get(*key) != value.as_ref());
+                commit = self.change_of(
+                    |extensions| extensions.with_mutable_metadata(&mutable),
+                    |mut writer| {
+                        for (key, value) in new {
+                            writer = writer.set_by_key(key, value.as_deref())?;
+                        }
+                        Ok(writer)
+                    },
+                )?;
             }
             Wish::Admins { change, inbox } => {
                 let mut mutable = context.mutable.clone();
@@ -50,7 +62,10 @@ impl Loaded {
                 if mutable == context.mutable {
                     return Ok(None);
                 }
-                commit.context = Some(extensions.with_mutable_metadata(&mutable));
+                commit = self.change_of(
+                    |extensions| extensions.with_mutable_metadata(&mutable),
+                    |writer| writer.change_admins(*change, *inbox),
+                )?;
             }
             Wish::Permissions(permissions) => {
                 let permissions =
@@ -58,7 +73,19 @@ impl Loaded {
                 if permissions == context.permissions {
                     return Ok(None);
                 }
-                commit.context = Some(extensions.with_permissions(&permissions));
+                commit = self.change_of(
+                    |extensions| extensions.with_permissions(&permissions),
+                    |writer| writer.set_permissions(&permissions),
+                )?;
+                if commit.context.is_none() && commit.app_data.is_empty() {
+                    return Ok(None);
+                }
+            }
+            Wish::Convert => {
+                if self.row.context.is_migrated() {
+                    return Ok(None);
+                }
+                commit = self.conversion(core, &context).await?;
             }
             Wish::Membership { add, remove } => {
                 planned = self.plan_members(core, &context, add, remove).await?;
@@ -97,6 +124,73 @@ impl Loaded {
         }))
     }
 
+    /// What to commit to change something that the group keeps in an extension or, if it lives in
+    /// one, in its dictionary.
+    fn change_of(
+        &self,
+        extensions: impl FnOnce(&ContextExtensions) -> ContextExtensions,
+        dictionary: impl FnOnce(AppDataWriter) -> Result<AppDataWriter, AppDataError>,
+    ) -> Result<CommitPlan, Error> {
+        let context = &self.row.context;
+        if !context.is_migrated() {
+            return Ok(CommitPlan {
+                context: Some(extensions(context)),
+                ..CommitPlan::default()
+            });
+        }
+        let changed = AppDataWriter::new(context).and_then(dictionary);
+        Ok(CommitPlan {
+            app_data: changed.map_err(ConversationError::AppData)?.finish(),
+            ..CommitPlan::default()
+        })
+    }
+
+    /// What to commit to let the group live in a dictionary.
+    pub(crate) async fn conversion(
+        &self,
+        core: &Core,
+        context: &Context,
+    ) -> Result<CommitPlan, Error> {
+        let lacking = self.group.as_ref().map(Group::members_without_app_data);
+        let me = core.me.key();
+        let lacking = lacking.unwrap_or_default().into_iter();
+        let lacking = lacking.filter(|leaf| leaf.installation != me);
+        let mut lacking: BTreeSet<_> = lacking.map(|leaf| leaf.inbox_id).collect();
+        // What they would join with if they were added again.
+        let others = self.members().into_iter();
+        let others: BTreeMap<_, _> = others
+            .filter(|leaf| leaf.installation != me)
+            .map(|leaf| (leaf.installation, leaf.inbox_id))
+            .collect();
+        let able = usable_key_packages(core, &others.keys().copied().collect(), |package| {
+            package.generation == Generation::AppData
+        })
+        .await?;
+        let unable = others.iter().filter(|(key, _)| !able.contains_key(key));
+        lacking.extend(unable.map(|(_, inbox)| *inbox));
+        if !lacking.is_empty() {
+            return Err(ConversationError::NoAppData(lacking.into_iter().collect()).into());
+        }
+        let places = context.membership.members.iter();
+        let places: Vec<_> = places
+            .map(|(inbox_id, sequence_id)| NeededState {
+                inbox_id: *inbox_id,
+                sequence_id: *sequence_id,
+            })
+            .collect();
+        let states = core.states(places.iter().copied()).await?;
+        let failed = context.membership.failed_installations.iter();
+        let failed = failed.filter_map(|key| InstallationKey::try_from(&key[..]).ok());
+        let owners = owners(failed, &places, &states);
+        let (context, app_data) =
+            bootstrap(&self.row.context, &owners).map_err(ConversationError::Conversion)?;
+        Ok(CommitPlan {
+            context: Some(context),
+            app_data,
+            ..CommitPlan::default()
+        })
+    }
+
     async fn plan_members(
         &self,
         core: &Core,
@@ -126,6 +220,7 @@ impl Loaded {
         let Some(planned) = planned else {
             return Ok(None);
         };
+        let migrated = self.row.context.is_migrated();
         let belongs = |package: &KeyPackage| {
             let inbox_id = package.inbox_id;
             let place = new.members.get(&inbox_id).map(|sequence_id| NeededState {
@@ -133,11 +228,31 @@ impl Loaded {
                 sequence_id: *sequence_id,
             });
             place.is_some_and(|place| states.has_installation(&place, &package.installation_key))
+                && (!migrated || package.generation == Generation::AppData)
         };
         let packages = usable_key_packages(core, &planned.fetch, belongs).await?;
+        if migrated {
+            // Here somebody comes by being added, and not by being listed.
+            let mut unable = old.diff(&new).added;
+            unable.retain(|inbox| packages.values().all(|one| one.inbox_id != *inbox));
+            if !unable.is_empty() {
+                return Err(ConversationError::NoAppData(unable).into());
+            }
+        }
+        let place = |(inbox_id, sequence_id): (&InboxId, &u64)| NeededState {
+            inbox_id: *inbox_id,
+            sequence_id: *sequence_id,
+        };
+        let places = new.members.iter().map(place);
+        let places: Vec<_> = places.chain(old.members.iter().map(place)).collect();
+        let owners = match migrated {
+            true => owners(planned.noted(), &places, &states),
+            false => BTreeMap::new(),
+        };
         Ok(Some(Planned {
             plan: Plan::Change(planned),
             packages,
+            owners,
         }))
     }
 
@@ -153,18 +268,23 @@ impl Loaded {
         let Some(planned) = planned else {
             return Ok(None);
         };
+        let migrated = self.row.context.is_migrated();
         let belongs = |package: &KeyPackage| {
             members.iter().any(|leaf| {
                 leaf.installation == package.installation_key && leaf.inbox_id == package.inbox_id
-            })
+            }) && (!migrated || package.generation == Generation::AppData)
         };
         // Those only go.
         let stale = self.stale_leaves(core, &context.membership).await?;
         let fetch = planned.fetch.difference(&stale).copied().collect();
         let packages = usable_key_packages(core, &fetch, belongs).await?;
+        let owners = members
+            .iter()
+            .map(|leaf| (leaf.installation, leaf.inbox_id));
         Ok(Some(Planned {
             plan: Plan::Readd(planned),
             packages,
+            owners: owners.collect(),
         }))
     }
 
@@ -232,6 +352,8 @@ impl Loaded {
 struct Planned {
     plan: Plan,
     packages: BTreeMap<InstallationKey, KeyPackage>,
+    /// To whom installations belong that may turn out not to be addable.
+    owners: BTreeMap<InstallationKey, InboxId>,
 }
 
 enum Plan {
@@ -249,15 +371,37 @@ impl Planned {
         };
         let wanted = wanted.map_err(ConversationError::Plan)?;
         let adds = wanted.add.iter();
-        Ok(CommitPlan {
+        let mut commit = CommitPlan {
             adds: adds
                 .filter_map(|key| self.packages.get(key).cloned())
                 .collect(),
             removes: wanted.remove,
-            context: Some(extensions.with_membership(&wanted.membership)),
             ..CommitPlan::default()
-        })
+        };
+        if extensions.is_migrated() {
+            let changed = AppDataWriter::new(extensions)
+                .and_then(|writer| writer.set_membership(&wanted.membership, &self.owners));
+            commit.app_data = changed.map_err(ConversationError::AppData)?.finish();
+        } else {
+            commit.context = Some(extensions.with_membership(&wanted.membership));
+        }
+        Ok(commit)
     }
+}
+
+/// Whose installations these are, as far as that is known at these places.
+fn owners(
+    installations: impl IntoIterator<Item = InstallationKey>,
+    places: &[NeededState],
+    states: &InboxStates,
+) -> BTreeMap<InstallationKey, InboxId> {
+    let owner = |key: &InstallationKey| {
+        let mut places = places.iter();
+        let place = places.find(|place| states.has_installation(place, key));
+        place.map(|place| place.inbox_id)
+    };
+    let pairs = installations.into_iter();
+    pairs.filter_map(|key| Some((key, owner(&key)?))).collect()
 }
 
 /// The current key packages of installations, those that can be added: they are valid, and speak

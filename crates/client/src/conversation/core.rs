@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use folkmoot_conversation::{
-    CommitFacts, ConsentEntity, Installation, KeyPackageSecrets,
+    CommitFacts, ConsentEntity, Generation, Installation, KeyPackageSecrets,
     judge::{Refusal, Verdict, judge, needed_states},
     membership::{InboxStates, NeededState},
     version::Version,
@@ -147,6 +147,14 @@ impl Core {
             making: tokio::sync::Mutex::default(),
             compared: parking_lot::Mutex::default(),
             last_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether we can be in groups that live in an AppData dictionary.
+    pub(crate) fn require_app_data(&self) -> Result<(), Error> {
+        match self.me.generation() {
+            Generation::AppData => Ok(()),
+            Generation::Extensions => Err(ConversationError::AppDataOff.into()),
         }
     }
 

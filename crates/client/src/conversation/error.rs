@@ -1,6 +1,7 @@
 //! Why something could not be done in a conversation.
 
 use folkmoot_conversation::{
+    app_data::{AppDataError, BootstrapError},
     context::{AttributeTooLong, ContextError},
     deletion::DeletionError,
     judge::Refusal,
@@ -39,6 +40,22 @@ pub enum ConversationError {
         /// What this machine's clock says, in the same unit.
         now: u64,
     },
+    /// The group cannot live in an AppData dictionary.
+    #[error("the group cannot take the newer form: {0}")]
+    Conversion(BootstrapError),
+    /// A change of what the group's dictionary holds cannot be made.
+    #[error("the change cannot be made in a group of the newer form: {0}")]
+    AppData(AppDataError),
+    /// This client does not announce that it understands AppData dictionaries.
+    #[error("this client was not told to be in groups of the newer form (libxmtp 1.11)")]
+    AppDataOff,
+    /// These people have no installation that announces to understand AppData dictionaries, so
+    /// MLS lets nobody add them to a group that lives in one, nor convert a group with them.
+    #[error(
+        "a group of the newer form needs members with libxmtp 1.11 or later; older programs use: {}",
+        names(.0)
+    )]
+    NoAppData(Vec<InboxId>),
     /// Only a message's author may change it.
     #[error("message {0} is somebody else's")]
     NotAuthor(MessageId),
@@ -131,8 +148,21 @@ impl ConversationError {
             Self::Paused(version) => format!("use a program that understands version {version}"),
             Self::ClockBehind { .. } => "set this machine's clock, then sync again".into(),
             Self::Crowded => "try again".into(),
+            Self::AppDataOff => "build it with `app_data_groups`, or say \
+                                 XMTP_APP_DATA_GROUPS=true on the command line"
+                .into(),
+            Self::NoAppData(_) => {
+                "leave them out, make the group in the older form, or wait until they have a newer \
+                 program"
+                    .into()
+            }
             Self::Leave(LeaveError::SuperAdmin) => "give the role to somebody else first".into(),
             _ => return None,
         })
     }
+}
+
+fn names(inboxes: &[InboxId]) -> String {
+    let names: Vec<_> = inboxes.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }

@@ -67,6 +67,8 @@ pub(crate) enum Wish {
     Permissions(Vec<u8>),
     /// Remove these installations and add them again.
     Readd(Vec<InstallationKey>),
+    /// Let the group live in an AppData dictionary.
+    Convert,
 }
 
 impl fmt::Debug for Wish {
@@ -79,6 +81,7 @@ impl fmt::Debug for Wish {
             Self::Admins { .. } => "Admins",
             Self::Permissions(_) => "Permissions",
             Self::Readd(_) => "Readd",
+            Self::Convert => "Convert",
         })
     }
 }
@@ -265,6 +268,7 @@ impl Wish {
                 };
                 (7, change.encode_to_vec())
             }
+            Self::Convert => (8, Vec::new()),
         }
     }
 
@@ -300,6 +304,7 @@ impl Wish {
                 let keys = keys.map(|key| InstallationKey::try_from(&key[..]).ok());
                 Self::Readd(keys.collect::<Option<_>>()?)
             }
+            8 => Self::Convert,
             _ => return None,
         })
     }
@@ -378,6 +383,7 @@ mod tests {
             },
             Wish::Permissions(vec![9]),
             Wish::Readd(vec![InstallationKey::from_bytes([3; 32])]),
+            Wish::Convert,
         ];
         for wish in wishes {
             let (kind, data) = wish.encode();

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use folkmoot_conversation::{
     ConsentEntity, ConsentState, ContextExtensions, Group, KeyPackageSecrets, Opened,
     OpenedWelcome, StagedJoin, WelcomeFacts, WelcomePointer,
-    context::{Context, ConversationKind},
+    context::ConversationKind,
     joining::{Admission, Joined, admit, needed_to_join},
     wrapped_to,
 };
@@ -396,15 +396,12 @@ fn may_replace(old: &ConversationRow, facts: &WelcomeFacts, joined: &Joined) -> 
         // An archive tells no more than that there was such a group.
         return true;
     }
-    let metadata = |extensions: &ContextExtensions| {
-        let read = || Some(Context::read(extensions).ok()?.metadata);
-        extensions.metadata().ok().or_else(read)
-    };
+    let metadata = |extensions: &ContextExtensions| extensions.parts().metadata().ok();
     let Some(before) = metadata(&old.context) else {
         return true;
     };
     let by_member = || {
-        let membership = Context::read(&old.context).map(|context| context.membership);
+        let membership = old.context.parts().membership();
         membership.is_ok_and(|before| before.members.contains_key(&joined.added_by.inbox_id))
     };
     metadata(&facts.context) == Some(before) && (!old.active || by_member())
@@ -434,7 +431,7 @@ impl State {
         let now_ns = core.now_ns();
         let me = core.me.inbox_id();
         let sender = joined.added_by;
-        let metadata = facts.context.metadata();
+        let metadata = facts.context.parts().metadata();
         let metadata = metadata.map_err(ConversationError::Context)?;
         let left = old
             .as_ref()

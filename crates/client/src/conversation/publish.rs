@@ -8,7 +8,14 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use folkmoot_conversation::{ConsentState, judge::CommitSummary, leave};
+use folkmoot_conversation::{
+    ConsentState,
+    app_data::BootstrapError,
+    context::Attribute,
+    judge::CommitSummary,
+    leave,
+    version::{InvalidVersion, Version},
+};
 use folkmoot_wire::{COMMIT_ORIGINATOR, MessageId, VectorClock};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
@@ -676,6 +683,35 @@ impl State {
         batch.row = Some(loaded.row.clone());
         loaded.keep_keys(&mut batch);
         self.write_quietly(core, batch).await
+    }
+
+    /// Lets the group live in an AppData dictionary, if everybody in it can follow.
+    pub(crate) async fn convert(&mut self, core: &Arc<Core>) -> Result<(), Error> {
+        let loaded = self.load(core).await?;
+        loaded.can_send()?;
+        if loaded.row.context.is_migrated() {
+            return Ok(());
+        }
+        core.require_app_data()?;
+        let context = loaded.context()?;
+        if !context.mutable.is_super_admin(core.me.inbox_id()) {
+            return Err(ConversationError::Conversion(BootstrapError::NotSuperAdmin).into());
+        }
+        // Nobody is to stand still for a conversion that fails.
+        loaded.conversion(core, &context).await?;
+        let floor: Version = Version::APP_DATA_FLOOR
+            .parse()
+            .map_err(|cause: InvalidVersion| ConversationError::Engine(cause.to_string()))?;
+        if context
+            .mutable
+            .minimum_version()
+            .is_none_or(|one| one < floor)
+        {
+            let key = Attribute::MinimumVersion.key().to_owned();
+            let raise = Wish::Metadata([(key, Some(floor.to_string()))].into());
+            self.commit(core, raise).await?;
+        }
+        self.commit(core, Wish::Convert).await
     }
 
     /// Removes those who asked to leave, if that is for us to do, and goes on with what waits.

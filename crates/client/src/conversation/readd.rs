@@ -281,7 +281,7 @@ impl Core {
         let newest = cursor.last_seen(COMMIT_ORIGINATOR);
         let (message, recipients) = readd::request(id, newest, &context, me);
         let new = NewConversation::oneshot(me, message, rand::random());
-        let oneshot = self.create(&new, None).await?;
+        let oneshot = self.create(&new.extensions(), None).await?;
         let wish = Wish::Membership {
             add: recipients.into_iter().collect(),
             remove: Vec::new(),

@@ -9,6 +9,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use folkmoot_conversation::{
     CommitFacts, ContentType, Group, GroupMessageHeader, Incoming, ProcessError, StagedCommit,
+    UnresolvedCommit,
+    app_data::outcome,
     judge::{CommitSummary, Verdict},
     version::Version,
 };
@@ -371,42 +373,7 @@ impl Loaded {
         let group = self.group.as_mut().expect("only what has keys is followed");
         let incoming = match group.process(&envelope.data) {
             Ok(incoming) => incoming,
-            Err(ProcessError::ExpiredKeyPackage { .. }) => {
-                return Ok(self.lock_out(core, batch, envelope));
-            }
-            Err(ProcessError::EarlyKeyPackage { not_before, now }) => {
-                if not_before.saturating_sub(now) > LONGEST_WAIT_SECONDS {
-                    // No clock is that wrong: others take the commit today, and we never could.
-                    return Ok(self.lock_out(core, batch, envelope));
-                }
-                let sequence = envelope.sequence;
-                return Err(ConversationError::ClockBehind {
-                    sequence,
-                    not_before,
-                    now,
-                }
-                .into());
-            }
-            Err(ProcessError::FutureEpoch { .. }) => {
-                return Ok(match source {
-                    Source::Stream => Step::Missing,
-                    Source::Query => Step::Parted,
-                });
-            }
-            Err(cause) => {
-                tracing::debug!(
-                    group = %self.row.id, sequence = envelope.sequence, %cause,
-                    "a message cannot be read"
-                );
-                if cause == ProcessError::Undecryptable {
-                    self.suspect(batch, envelope);
-                }
-                if header.content == ContentType::Commit {
-                    let result = if header.epoch == self.row.epoch { 3 } else { 2 };
-                    self.log_failure(batch, envelope, None, &cause.to_string(), result);
-                }
-                return Ok(Step::Next);
-            }
+            Err(cause) => return self.unusable(core, batch, envelope, header, source, cause),
         };
         match incoming {
             Incoming::Application {
@@ -443,6 +410,10 @@ impl Loaded {
                 Ok(Step::Next)
             }
             Incoming::Commit(staged) => self.merge_foreign(core, batch, envelope, *staged).await,
+            Incoming::AppDataCommit(commit) if core.version >= Version::APP_DATA => {
+                self.resolve(core, batch, envelope, header, source, commit)
+                    .await
+            }
             Incoming::AppDataCommit(commit) => {
                 let by_super_admin = self
                     .members()
@@ -465,7 +436,20 @@ impl Loaded {
                 );
                 Ok(Step::Next)
             }
-            // Groups of the present form have no proposals that stand alone: without effect.
+            // A commit may take it in.
+            Incoming::Proposal(proposal) if self.row.context.is_migrated() => {
+                if let Err(cause) = self.group_mut().keep(proposal) {
+                    self.group_mut().rollback();
+                    tracing::warn!(
+                        group = %self.row.id, sequence = envelope.sequence, %cause,
+                        "a proposal is not kept"
+                    );
+                } else {
+                    self.group_mut().hold();
+                }
+                Ok(Step::Next)
+            }
+            // Groups of the older form have no proposals that stand alone: without effect.
             Incoming::Own { .. } | Incoming::Proposal(_) => {
                 self.group_mut().rollback();
                 Ok(Step::Next)
@@ -504,7 +488,7 @@ impl Loaded {
     fn part(&mut self, batch: &mut Batch, envelope: &GroupEnvelope) {
         self.suspect(batch, envelope);
         let header = private_header(&self.row.id, &envelope.data);
-        let is_message = header.is_some_and(|header| header.content == ContentType::Application);
+        let is_message = header.is_some_and(|header| header.content != ContentType::Commit);
         if is_message && envelope.data.len() <= early::MOST_BYTES {
             self.early = true;
             batch.early.push(envelope.clone());
@@ -568,6 +552,92 @@ impl Loaded {
             Verdict::Ask(_) => {
                 self.group_mut().rollback();
                 Err(ConversationError::IdentitiesUnknown.into())
+            }
+        }
+    }
+
+    /// Works out what a commit makes of the group's dictionary, then judges it as any other.
+    async fn resolve(
+        &mut self,
+        core: &Core,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+        header: &GroupMessageHeader,
+        source: Source,
+        commit: UnresolvedCommit,
+    ) -> Result<Step, Error> {
+        let values = match outcome(&self.row.context, commit.changes()) {
+            Ok(values) => values,
+            Err(cause) => {
+                let members = self.members();
+                let mut leaves = members.iter();
+                let sender = leaves.find(|leaf| Some(leaf.index) == commit.committer());
+                self.group_mut().rollback();
+                tracing::warn!(
+                    group = %self.row.id, sequence = envelope.sequence, %cause,
+                    "a commit to the group's dictionary is passed over"
+                );
+                let sender = sender.map(|leaf| leaf.inbox_id);
+                self.log_failure(batch, envelope, sender, &cause.to_string(), 4);
+                return Ok(Step::Next);
+            }
+        };
+        match self.group_mut().resolve(commit, values) {
+            Ok(staged) => self.merge_foreign(core, batch, envelope, staged).await,
+            Err(cause) => {
+                self.group_mut().rollback();
+                self.unusable(core, batch, envelope, header, source, cause)
+            }
+        }
+    }
+
+    /// What becomes of something that MLS does not let us take.
+    fn unusable(
+        &mut self,
+        core: &Core,
+        batch: &mut Batch,
+        envelope: &GroupEnvelope,
+        header: &GroupMessageHeader,
+        source: Source,
+        cause: ProcessError,
+    ) -> Result<Step, Error> {
+        match cause {
+            ProcessError::ExpiredKeyPackage { .. } => Ok(self.lock_out(core, batch, envelope)),
+            // No clock is that wrong: others take the commit today, and we never could.
+            ProcessError::EarlyKeyPackage { not_before, now }
+                if not_before.saturating_sub(now) > LONGEST_WAIT_SECONDS =>
+            {
+                Ok(self.lock_out(core, batch, envelope))
+            }
+            ProcessError::EarlyKeyPackage { not_before, now } => {
+                let sequence = envelope.sequence;
+                Err(ConversationError::ClockBehind {
+                    sequence,
+                    not_before,
+                    now,
+                }
+                .into())
+            }
+            ProcessError::FutureEpoch { .. } if source == Source::Query => Ok(Step::Parted),
+            // A stream may also bring a commit before a proposal that it takes in.
+            ProcessError::FutureEpoch { .. } | ProcessError::MissingProposal
+                if source == Source::Stream =>
+            {
+                Ok(Step::Missing)
+            }
+            cause => {
+                tracing::debug!(
+                    group = %self.row.id, sequence = envelope.sequence, %cause,
+                    "a message cannot be read"
+                );
+                if cause == ProcessError::Undecryptable {
+                    self.suspect(batch, envelope);
+                }
+                if header.content == ContentType::Commit {
+                    let result = if header.epoch == self.row.epoch { 3 } else { 2 };
+                    self.log_failure(batch, envelope, None, &cause.to_string(), result);
+                }
+                Ok(Step::Next)
             }
         }
     }
@@ -714,13 +784,14 @@ impl Loaded {
     }
 
     pub(super) fn is_super_admin(&self, inbox_id: &InboxId) -> bool {
-        let mutable = self.row.context.mutable_metadata();
+        let mutable = self.row.context.parts().mutable_metadata();
         mutable.is_ok_and(|mutable| mutable.is_super_admin(*inbox_id))
     }
 
     /// When a message that arrives now disappears.
     pub(crate) fn expiry(&self, now_ns: u64) -> Option<u64> {
-        let settings = self.row.context.mutable_metadata().ok()?.disappearing()?;
+        let mutable = self.row.context.parts().mutable_metadata().ok()?;
+        let settings = mutable.disappearing()?;
         let expiry = settings.expiry_ns(i64::try_from(now_ns).ok()?)?;
         u64::try_from(expiry).ok()
     }

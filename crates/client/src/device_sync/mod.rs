@@ -285,7 +285,7 @@ impl Devices {
             remove: Vec::new(),
         };
         let new = NewConversation::sync(me, rand::random());
-        let id = core.create(&new, Some(everybody)).await?;
+        let id = core.create(&new.extensions(), Some(everybody)).await?;
         core.run(&id, |state, core| Box::pin(state.sync(core)))
             .await?;
         Ok(Some(id))

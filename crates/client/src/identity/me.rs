@@ -1,6 +1,6 @@
 //! Who this database speaks for.
 
-use folkmoot_conversation::Installation;
+use folkmoot_conversation::{Generation, Installation};
 use folkmoot_identity::{Identifier, InstallationSecret};
 use folkmoot_wire::{InboxId, InstallationKey};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -24,6 +24,14 @@ impl Me {
             installation: Installation::new(inbox, secret.clone()),
             secret,
             identifier,
+        }
+    }
+
+    /// The same, announcing to understand these groups.
+    pub(crate) fn announcing(self, generation: Generation) -> Self {
+        Self {
+            installation: self.installation.announcing(generation),
+            ..self
         }
     }
 

@@ -4,6 +4,7 @@
 //! is uploaded before the update is published, so that nobody sees an installation that cannot be
 //! added. Whoever is interrupted goes on with the same installation.
 
+use folkmoot_conversation::Generation;
 use folkmoot_identity::{InstallationSecret, UpdateBuilder, derive_inbox_id};
 use folkmoot_wire::InboxId;
 
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) nonce: u64,
     /// The inbox that the account must turn out to have.
     pub(crate) inbox: Option<InboxId>,
+    /// Which groups the installation announces to understand.
+    pub(crate) generation: Generation,
 }
 
 /// Who this database speaks for. If nobody yet, registers a new installation for `signer`.
@@ -30,7 +33,7 @@ pub(crate) async fn identify(
     signer: &dyn Signer,
     plan: Plan,
 ) -> Result<Me, Error> {
-    match database.read(me::load).await? {
+    match load(database, plan).await? {
         Some((me, true)) => {
             require_same(directory, &me, signer, plan).await?;
             Ok(me)
@@ -57,7 +60,7 @@ pub(crate) async fn identify(
                 None => None,
             };
             let secret = InstallationSecret::from_seed(&rand::random());
-            let me = Me::new(inbox, secret, identifier);
+            let me = Me::new(inbox, secret, identifier).announcing(plan.generation);
             register(directory, database, signer, plan, me, state.flatten()).await
         }
     }
@@ -65,13 +68,18 @@ pub(crate) async fn identify(
 
 /// Who this database speaks for, without anybody who could sign.
 pub(crate) async fn recall(database: &Database, plan: Plan) -> Result<Me, Error> {
-    match database.read(me::load).await? {
+    match load(database, plan).await? {
         Some((me, true)) => {
             require_inbox(me.inbox_id(), plan, || "this database".to_owned())?;
             Ok(me)
         }
         _ => Err(IdentityError::NotRegistered.into()),
     }
+}
+
+async fn load(database: &Database, plan: Plan) -> Result<Option<(Me, bool)>, Error> {
+    let stored = database.read(me::load).await?;
+    Ok(stored.map(|(me, registered)| (me.announcing(plan.generation), registered)))
 }
 
 async fn register(

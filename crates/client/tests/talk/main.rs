@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says where it stopped"
 )]
 
+mod app_data;
 mod burst;
 mod crash;
 mod dms;

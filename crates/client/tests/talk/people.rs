@@ -62,6 +62,7 @@ impl World {
             .address(self.address())
             .device_sync(DeviceSync::Off)
             .background(Background::Off)
+            .app_data_groups()
     }
 
     /// The network itself.

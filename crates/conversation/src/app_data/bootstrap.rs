@@ -11,7 +11,7 @@ use folkmoot_wire::{InboxId, InstallationKey};
 use super::{
     codec::{Key, MapMutation, SetMutation, read_map_change, write_map_change, write_set_change},
     component::{Component, ComponentKind},
-    dictionary::MemberEntry,
+    dictionary::{Dictionary, MemberEntry},
     registry::{ComponentMetadata, Registry},
     update::{AppDataError, apply},
     write::{attribute_value, new_entries},
@@ -123,7 +123,22 @@ pub fn bootstrap(
             })
         })
         .collect::<Result<_, AppDataError>>()?;
-    Ok((converted(old)?, changes))
+    Ok((without_older(old)?, changes))
+}
+
+/// The context that a conversion leads to, for a group that begins in a dictionary.
+///
+/// # Errors
+///
+/// [`BootstrapError`].
+pub fn converted(old: &ContextExtensions) -> Result<ContextExtensions, BootstrapError> {
+    let (mut new, changes) = bootstrap(old, &BTreeMap::new())?;
+    let mut dictionary = Dictionary::default();
+    for change in changes {
+        dictionary.set(Component(change.component), change.value);
+    }
+    new.0.insert(DICTIONARY, dictionary.encode());
+    Ok(new)
 }
 
 /// Whether a commit converts its group.
@@ -315,7 +330,7 @@ fn inserted<K: Key>(
 }
 
 /// The registry that says what the permissions said.
-fn registry(
+pub(super) fn registry(
     policies: &PolicySet,
     is_dm: bool,
     is_oneshot: bool,
@@ -418,7 +433,7 @@ fn inbox_id(text: &str) -> Result<InboxId, BootstrapError> {
 }
 
 /// The context without the older extensions, neither there nor required, which requires the new one.
-fn converted(old: &ContextExtensions) -> Result<ContextExtensions, BootstrapError> {
+fn without_older(old: &ContextExtensions) -> Result<ContextExtensions, BootstrapError> {
     let mut lists = required(old).ok_or(BootstrapError::Shape)?;
     lists[0].retain(|number| LEGACY.iter().all(|legacy| legacy.number() != *number));
     lists[0].push(DICTIONARY);

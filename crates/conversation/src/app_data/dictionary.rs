@@ -128,8 +128,13 @@ impl Dictionary {
             metadata: self.metadata()?,
             mutable: self.mutable_metadata()?,
             membership: self.membership()?,
-            permissions: permissions(&self.registry()?),
+            permissions: self.permissions()?,
         })
+    }
+
+    /// Who may do what.
+    pub(crate) fn permissions(&self) -> Result<PolicySet, ContextError> {
+        Ok(permissions(&self.registry()?))
     }
 
     /// What the conversation is.
@@ -267,7 +272,7 @@ fn permissions(registry: &Registry) -> PolicySet {
     PolicySet {
         add_member: policy(Component::MEMBERSHIP, Operation::Insert),
         remove_member: policy(Component::MEMBERSHIP, Operation::Delete),
-        update_metadata: Attribute::ALL
+        update_metadata: Attribute::WITH_POLICY
             .into_iter()
             .map(|attribute| {
                 let policy = policy(Component::of(attribute), Operation::Update);

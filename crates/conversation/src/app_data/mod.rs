@@ -4,15 +4,16 @@
 //! components in place of the four extensions of XMTP. A change is a proposal that says what
 //! differs in one component; who may make it stands in one of the components, the registry.
 //!
-//! **What is active.** By default nothing: we claim to be version 1.10.0, the bootstrap is announced
-//! by a minimum version above that, so a group that converts stands still for us, and our key
-//! packages do not say that we understand the dictionary: MLS then lets nobody bring one into a group
-//! that we are in, and a client that meets such a commit of a super admin all the same pauses. Whoever claims [`Version::APP_DATA`] or more
-//! in `judge` (and announces the generation in key packages) gets all of this: dictionaries are read
-//! ([`read`]), the values that a commit leads to are worked out ([`outcome`]), such commits
-//! and the bootstrap are judged by the rules of 1.12, and both can be made ([`AppDataWriter`],
-//! [`bootstrap`]). Proposals that stand alone are read by the engine, but we make none; external
-//! commits (XIP-82) are refused, as everywhere.
+//! **Who understands it.** Whoever claims [`Version::APP_DATA`] or more in `judge` and announces
+//! the generation in key packages, as callers may ask for: dictionaries are read ([`read`]), the values
+//! that a commit leads to are worked out ([`outcome`]), such commits and the bootstrap are judged by the rules
+//! of 1.11 and 1.12, and both can be made ([`AppDataWriter`], [`bootstrap`]). A group can also begin so
+//! ([`converted`]): what its members see is the same. Proposals that stand alone are kept until
+//! a commit takes them in, as official clients make them; we put ours into the commit. External commits
+//! (XIP-82) are refused, as everywhere.
+//!
+//! Whoever claims less stands still when a super admin converts a group, and cannot be in one: MLS lets
+//! nobody in whose key package does not announce what the group requires.
 //!
 //! [`Version::APP_DATA`]: crate::version::Version::APP_DATA
 
@@ -26,7 +27,7 @@ mod tests;
 mod update;
 mod write;
 
-pub use bootstrap::{BootstrapError, bootstrap};
+pub use bootstrap::{BootstrapError, bootstrap, converted};
 pub use component::{Component, ComponentKind};
 pub use dictionary::{Dictionary, is_migrated, read};
 pub use registry::{ComponentMetadata, Registry};

@@ -120,6 +120,13 @@ impl ComponentMetadata {
         self.0.encode_to_vec().into()
     }
 
+    /// Whether both let the same people do the same, as far as that is shown.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        [Operation::Insert, Operation::Update, Operation::Delete]
+            .into_iter()
+            .all(|operation| self.policy(operation) == other.policy(operation))
+    }
+
     /// The kind of the component, if it is known.
     #[must_use]
     pub fn kind(&self) -> Option<ComponentKind> {

@@ -23,7 +23,8 @@ use crate::{
     world::{Group, SECRET, World, inbox},
 };
 
-const OWN: Version = Version::new(1, 12, 0);
+const OWN: Version = Version::OWN;
+const OLDER: Version = Version::new(1, 10, 0);
 
 /// The context after a commit with these changes.
 fn changed(old: &ContextExtensions, changes: &[AppDataChange]) -> ContextExtensions {
@@ -283,9 +284,9 @@ fn a_group_is_converted_by_a_super_admin_with_just_these_seeds() {
     let expected = Refusal::Bootstrap(BootstrapError::OtherProposals);
     assert_eq!(refuse(&world, &and_removes), expected);
 
-    // By default we claim to understand none of this.
+    // Whoever claims less takes it for a commit that takes the extensions away.
     let states = world.states(needed_states(&good));
-    let refused = judge(&good, &states, &Version::OWN);
+    let refused = judge(&good, &states, &OLDER);
     let missing = ContextError::Missing(Extension::MutableMetadata);
     assert_eq!(refused, Verdict::Refuse(Refusal::NewContext(missing)));
 }
@@ -556,7 +557,7 @@ fn people_come_and_go_by_changes_of_the_membership() {
         admit(&welcome, dave, &states, &OWN),
         Admission::Join(_)
     ));
-    let refused = admit(&welcome, dave, &states, &Version::OWN);
+    let refused = admit(&welcome, dave, &states, &OLDER);
     assert!(matches!(refused, Admission::Refuse(_)));
     let nothing = judge(&by_alice, &InboxStates::new(), &OWN);
     assert_eq!(nothing, Verdict::Ask(needed_states(&by_alice)));
@@ -596,6 +597,49 @@ fn changes_of_one_component_add_up_in_their_order() {
         .map(|change| (change.component, change.update.as_deref()));
     let values = outcome(&group.context, updates).unwrap();
     assert_eq!(values[&admins], written.last().unwrap().value);
+}
+
+#[test]
+fn a_group_that_begins_in_a_dictionary_says_what_others_say() {
+    let new = NewConversation::group(inbox(1), PolicySet::admins_only(), SECRET);
+    let context = new.dictionary_extensions().unwrap();
+    assert!(context.is_migrated());
+    let read = Context::read(&context).unwrap();
+    let mut older = Context::read(&new.extensions()).unwrap();
+    let minimum = Attribute::MinimumVersion.key().to_owned();
+    let floor = Version::APP_DATA_FLOOR.to_owned();
+    older.mutable.attributes.insert(minimum, floor);
+    assert_eq!(read, older);
+}
+
+#[test]
+fn permissions_become_entries_of_the_registry_and_are_read_back() {
+    let (world, mut group, [alice, bob, ..]) = town();
+    let mut wanted = PolicySet::admins_only();
+    let name = Attribute::GroupName.key().to_owned();
+    let anybody = Policy::Any(vec![Policy::Base(Who::Admins), Policy::Base(Who::Everyone)]);
+    wanted.update_metadata.insert(name, anybody);
+    for policies in [wanted, PolicySet::all_members()] {
+        let changes = writer(&group).set_permissions(&policies).unwrap().finish();
+        assert_eq!(changes.len(), 1);
+        let by_bob = commit(&group, group.leaf(bob), &changes, vec![]);
+        let refusal = AppDataError::NotPermitted(Component::REGISTRY);
+        assert_eq!(refuse(&world, &by_bob), Refusal::AppData(refusal));
+        let by_alice = commit(&group, group.leaf(alice), &changes, vec![]);
+        assert!(accept(&world, &by_alice).permissions_changed);
+        group.merge(&by_alice);
+        assert_eq!(Context::read(&group.context).unwrap().permissions, policies);
+        let again = writer(&group).set_permissions(&policies).unwrap().finish();
+        assert!(again.is_empty());
+    }
+    let mut loose = PolicySet::all_members();
+    loose.update_permissions = Policy::Base(Trusted::Admins);
+    let refused = writer(&group).set_permissions(&loose).unwrap_err();
+    assert!(matches!(refused, AppDataError::Permissions(_)));
+    let unknown = writer(&group)
+        .set_by_key("colour", Some("red"))
+        .unwrap_err();
+    assert_eq!(unknown, AppDataError::NoComponent("colour".to_owned()));
 }
 
 proptest! {

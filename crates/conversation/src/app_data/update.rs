@@ -47,6 +47,12 @@ pub enum AppDataError {
     /// The proposer may not change the component so.
     #[error("component {0} may not be changed so")]
     NotPermitted(Component),
+    /// There is no component for an attribute of this name.
+    #[error("the attribute {0:?} has no component in a group of this form")]
+    NoComponent(String),
+    /// Permissions that a registry cannot express.
+    #[error("a group of this form cannot have these permissions: {0}")]
+    Permissions(&'static str),
     /// The version that the group asks for would fall.
     #[error("the minimum version would fall from {current}")]
     VersionFalls {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use folkmoot_wire::{InboxId, InstallationKey};
 
 use super::{
+    bootstrap::{BootstrapError, registry},
     codec::{MapMutation, SetMutation, write_map_change, write_set_change},
     component::Component,
     dictionary::{Dictionary, MemberEntry, entries},
@@ -16,6 +17,7 @@ use crate::{
     context::{AdminChange, Attribute, GroupMembership},
     engine::AppDataChange,
     facts::ContextExtensions,
+    permissions::PolicySet,
 };
 
 /// Makes the changes of a commit to a group that lives in a dictionary. Whether they are allowed is
@@ -52,6 +54,53 @@ impl AppDataWriter {
         let component = Component::of(attribute);
         let value = attribute_value(attribute, value)?;
         self.change(component, &value)
+    }
+
+    /// Sets an attribute by its key, or takes it away.
+    ///
+    /// # Errors
+    ///
+    /// [`AppDataError::NoComponent`] for a key without a meaning; else as of [`AppDataWriter::set`].
+    pub fn set_by_key(self, key: &str, value: Option<&str>) -> Result<Self, AppDataError> {
+        let attribute = Attribute::from_key(key);
+        let attribute = attribute.ok_or_else(|| AppDataError::NoComponent(key.to_owned()))?;
+        match value {
+            Some(value) => self.set(attribute, value),
+            None => Ok(self.remove(Component::of(attribute))),
+        }
+    }
+
+    /// Changes who may do what. What the registry says beyond that stays.
+    ///
+    /// # Errors
+    ///
+    /// [`AppDataError::Permissions`] for conditions about members or roles, policies for attributes
+    /// without a meaning, roles that nobody can give, and permissions that others than super admins
+    /// may change.
+    pub fn set_permissions(self, policies: &PolicySet) -> Result<Self, AppDataError> {
+        let wanted = registry(policies, false, false).map_err(|cause| match cause {
+            BootstrapError::Permissions(reason) => AppDataError::Permissions(reason),
+            _ => AppDataError::Permissions("they have no form there"),
+        })?;
+        let attributes = Attribute::WITH_POLICY.map(Component::of).into_iter();
+        let mut mutations = Vec::new();
+        for component in attributes.chain([Component::ADMINS, Component::MEMBERSHIP]) {
+            let Some(wanted) = wanted.get(component) else {
+                continue;
+            };
+            let entry = wanted.encode();
+            match self.registry.get(component) {
+                Some(present) if present.says_the_same(&wanted) => {}
+                _ if self.registry.raw().contains_key(&component) => {
+                    mutations.push(MapMutation::Update(component, entry));
+                }
+                _ => mutations.push(MapMutation::Insert(component, entry)),
+            }
+        }
+        if mutations.is_empty() {
+            return Ok(self);
+        }
+        self.change(Component::REGISTRY, &write_map_change(&mutations))
     }
 
     /// Changes who is admin.

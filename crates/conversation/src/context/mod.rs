@@ -12,6 +12,7 @@ mod group_membership;
 mod metadata;
 mod mutable_metadata;
 mod new;
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -22,12 +23,13 @@ pub use mutable_metadata::{
     AdminChange, Attribute, AttributeTooLong, DisappearingSettings, MutableMetadata,
 };
 pub use new::NewConversation;
+pub use parts::Parts;
 
 pub(crate) use new::{REQUIRED_CAPABILITIES, encode_required_capabilities};
 
 use bytes::Bytes;
 
-use crate::{app_data, facts::ContextExtensions, permissions::PolicySet};
+use crate::{facts::ContextExtensions, permissions::PolicySet};
 
 /// Everything that a group context says about a conversation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,22 +45,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads all extensions, or the dictionary of a group that has none of them any more.
+    /// Reads all extensions, or the dictionary of a group that lives in one.
     ///
     /// # Errors
     ///
     /// [`ContextError`], by the first extension that is missing or wrong.
     pub fn read(extensions: &ContextExtensions) -> Result<Self, ContextError> {
-        let is_older = extensions.required(Extension::MutableMetadata).is_ok();
-        if !is_older && app_data::is_migrated(extensions) {
-            return app_data::read(extensions);
-        }
-        Ok(Self {
-            metadata: extensions.metadata()?,
-            mutable: extensions.mutable_metadata()?,
-            membership: extensions.membership()?,
-            permissions: extensions.permissions()?,
-        })
+        extensions.parts().read()
     }
 }
 

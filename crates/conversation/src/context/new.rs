@@ -7,7 +7,13 @@ use super::{
     Attribute, AttributeTooLong, ConversationKind, DisappearingSettings, DmMembers, Extension,
     GroupMembership, GroupMetadata, MutableMetadata, OneshotMessage,
 };
-use crate::{facts::ContextExtensions, layout::write_length, permissions::PolicySet};
+use crate::{
+    app_data::{self, BootstrapError},
+    facts::ContextExtensions,
+    layout::write_length,
+    permissions::PolicySet,
+    version::Version,
+};
 
 /// A conversation that is being made.
 ///
@@ -112,6 +118,25 @@ impl NewConversation {
             ]
             .into(),
         )
+    }
+}
+
+impl NewConversation {
+    /// The extensions of the first epoch of a group that lives in an AppData dictionary: what
+    /// [`NewConversation::extensions`] say, converted. It asks for the version that official clients
+    /// ask for when they convert a group.
+    ///
+    /// # Errors
+    ///
+    /// [`BootstrapError`], when the permissions have no form in a registry.
+    pub fn dictionary_extensions(&self) -> Result<ContextExtensions, BootstrapError> {
+        let mut new = self.clone();
+        let minimum = Attribute::MinimumVersion.key().to_owned();
+        let attributes = &mut new.mutable.attributes;
+        attributes
+            .entry(minimum)
+            .or_insert_with(|| Version::APP_DATA_FLOOR.to_owned());
+        app_data::converted(&new.extensions())
     }
 }
 

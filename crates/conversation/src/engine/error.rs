@@ -42,9 +42,6 @@ pub enum SealError {
     /// We are no member any more.
     #[error("this installation is no longer in the group")]
     Inactive,
-    /// Proposals are kept that a commit must take in or drop first.
-    #[error("proposals are waiting to be committed")]
-    WaitingProposals,
     /// openmls refuses for a reason of its own.
     #[error("refused by openmls: {0}")]
     Refused(String),
@@ -156,6 +153,12 @@ pub enum ProcessError {
         /// The time of the check, in the same unit.
         now: u64,
     },
+    /// The commit takes in a proposal that was not met: it is missing before the commit.
+    #[error("the commit takes in a proposal that is not known here")]
+    MissingProposal,
+    /// More proposals wait for a commit than anybody can need.
+    #[error("{0} proposals wait already; no more are kept")]
+    TooManyProposals(usize),
     /// The message is against the rules of MLS.
     #[error("the message is against the rules of MLS: {0}")]
     Invalid(String),

@@ -21,7 +21,7 @@ use super::{
         members, stored,
     },
     error::{CommitError, CreateError, LoadError, ProcessError, SealError, StagedError},
-    installation::Installation,
+    installation::{Generation, Installation},
     memory::Memory,
     profile,
     provider::Provider,
@@ -161,6 +161,33 @@ impl Group {
         entropy: &mut dyn CryptoRng,
     ) -> Result<Vec<u8>, SealError> {
         self.provider.draw_from(entropy);
+        // openmls lets nobody speak while proposals wait, and others' must not silence us: they
+        // step aside meanwhile.
+        let waiting: Vec<_> = self.mls.pending_proposals().cloned().collect();
+        if waiting.is_empty() {
+            return self.seal_message(me, plaintext);
+        }
+        let before = self.provider.rows.snapshot();
+        let result = self
+            .mls
+            .clear_pending_proposals(&self.provider.rows)
+            .map_err(|cause| SealError::Refused(cause.to_string()))
+            .and_then(|()| self.seal_message(me, plaintext))
+            .and_then(|message| {
+                for proposal in waiting {
+                    self.mls
+                        .store_pending_proposal(&self.provider.rows, proposal)
+                        .map_err(|cause| SealError::Refused(cause.to_string()))?;
+                }
+                Ok(message)
+            });
+        if result.is_err() {
+            self.restore(before);
+        }
+        result
+    }
+
+    fn seal_message(&mut self, me: &Installation, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let message = self
             .mls
             .create_message(&self.provider, me, plaintext)
@@ -168,9 +195,6 @@ impl Group {
                 mls::CreateMessageError::GroupStateError(
                     mls::MlsGroupStateError::UseAfterEviction,
                 ) => SealError::Inactive,
-                mls::CreateMessageError::GroupStateError(
-                    mls::MlsGroupStateError::PendingProposal,
-                ) => SealError::WaitingProposals,
                 cause => SealError::Refused(cause.to_string()),
             })?;
         message
@@ -302,12 +326,17 @@ impl Group {
         })
     }
 
-    /// Keeps a proposal until a commit takes it in. Groups of the present form have none.
+    /// Keeps a proposal until a commit takes it in, or the epoch ends: in groups that live in a
+    /// dictionary, official clients propose first and commit then.
     ///
     /// # Errors
     ///
-    /// [`ProcessError::Invalid`] when it cannot be stored.
+    /// [`ProcessError::TooManyProposals`]; [`ProcessError::Invalid`] when it cannot be stored.
     pub fn keep(&mut self, proposal: ReceivedProposal) -> Result<(), ProcessError> {
+        let waiting = self.mls.pending_proposals().count();
+        if waiting >= MOST_PROPOSALS {
+            return Err(ProcessError::TooManyProposals(waiting));
+        }
         self.mls
             .store_pending_proposal(&self.provider.rows, *proposal.proposal)
             .map_err(|cause| ProcessError::Invalid(cause.to_string()))
@@ -323,7 +352,23 @@ impl Group {
         Ok(super::commit::proposal_fact(&proposal.proposal, &members)?)
     }
 
-    /// Makes a commit. The group stays in its epoch, without a pending commit; only one key of our
+    /// Members whose leaves do not announce that they understand the AppData dictionary: as long as
+    /// there is one, MLS lets nobody lead the group there.
+    #[must_use]
+    pub fn members_without_app_data(&self) -> Vec<Leaf> {
+        let announces = |leaf: &Leaf| {
+            let node = self
+                .mls
+                .public_group()
+                .leaf(mls::LeafNodeIndex::new(leaf.index));
+            node.is_some_and(|node| generation(node.capabilities()) == Generation::AppData)
+        };
+        let mut members = self.members();
+        members.retain(|leaf| !announces(leaf));
+        members
+    }
+
+    /// Makes a commit. Proposals of others that wait are left out. The group stays in its epoch, without a pending commit; only one key of our
     /// own chain for commits is used up, so that no two commits are ever sealed with the same one.
     ///
     /// # Errors
@@ -397,6 +442,7 @@ impl Group {
                 return Err(CommitError::UnknownLeaf(index));
             }
         }
+        let new_abilities = self.new_abilities(me);
         let invitations = plan
             .adds
             .iter()
@@ -413,9 +459,13 @@ impl Group {
         let mut builder = self
             .mls
             .commit_builder()
+            .consume_proposal_store(false)
             .force_self_update(true)
             .propose_removals(plan.removes.into_iter().map(mls::LeafNodeIndex::new))
             .propose_adds(adds);
+        if let Some(parameters) = new_abilities {
+            builder = builder.leaf_node_parameters(parameters);
+        }
         if let Some(context) = plan.context {
             let context = profile::context_in(&context).map_err(CommitError::Context)?;
             builder = builder
@@ -475,6 +525,18 @@ impl Group {
             staged,
             welcome: welcome.map(|welcome| PreparedWelcome::new(welcome, invitations)),
             facts,
+        })
+    }
+
+    /// What the own leaf shall announce, if the program has learnt something since it was made.
+    fn new_abilities(&self, me: &Installation) -> Option<mls::LeafNodeParameters> {
+        let leaf = self.mls.own_leaf_node()?;
+        let is_outdated = me.generation() == Generation::AppData
+            && generation(leaf.capabilities()) != Generation::AppData;
+        is_outdated.then(|| {
+            mls::LeafNodeParameters::builder()
+                .with_capabilities(profile::capabilities(me.generation()))
+                .build()
         })
     }
 
@@ -568,6 +630,34 @@ impl Group {
         let rows = self.provider.rows.snapshot().into_iter();
         rows.map(|(key, value)| ([&[0], key.as_slice()].concat(), value.to_vec()))
             .collect()
+    }
+
+    /// Proposes on its own, as official clients do, that a member goes.
+    #[cfg(test)]
+    pub(crate) fn propose_removal(
+        &mut self,
+        me: &Installation,
+        leaf: u32,
+        entropy: &mut dyn CryptoRng,
+    ) -> Vec<u8> {
+        self.provider.draw_from(entropy);
+        let leaf = mls::LeafNodeIndex::new(leaf);
+        let made = self.mls.propose_remove_member(&self.provider, me, leaf);
+        made.unwrap().0.tls_serialize_detached().unwrap()
+    }
+
+    /// Commits what was proposed on its own, and merges that.
+    #[cfg(test)]
+    pub(crate) fn commit_proposed(
+        &mut self,
+        me: &Installation,
+        entropy: &mut dyn CryptoRng,
+    ) -> Vec<u8> {
+        self.provider.draw_from(entropy);
+        let made = self.mls.commit_to_pending_proposals(&self.provider, me);
+        let message = made.unwrap().0.tls_serialize_detached().unwrap();
+        self.mls.merge_pending_commit(&self.provider).unwrap();
+        message
     }
 
     #[cfg(test)]
@@ -700,6 +790,20 @@ fn load_mls(id: &GroupId, rows: &Rows) -> Result<mls::MlsGroup, LoadError> {
     Ok(group)
 }
 
+/// What a leaf with these capabilities announces.
+fn generation(capabilities: &mls::Capabilities) -> Generation {
+    let extensions = capabilities.extensions().iter().map(|one| u16::from(*one));
+    let proposals = capabilities.proposals().iter().map(|one| u16::from(*one));
+    Generation::of(
+        &extensions.collect::<Vec<_>>(),
+        &proposals.collect::<Vec<_>>(),
+    )
+}
+
+/// How many proposals are kept in an epoch: several times what is needed to add all installations
+/// that a group can have.
+const MOST_PROPOSALS: usize = 8192;
+
 /// The wire format of encrypted messages (RFC 9420 §6).
 const PRIVATE_MESSAGE: [u8; 2] = [0, 2];
 
@@ -734,6 +838,7 @@ fn process_error(cause: mls::ProcessMessageError<RowError>) -> ProcessError {
             _ => ProcessError::Undecryptable,
         },
         Process::ValidationError(Validation::UnknownMember) => ProcessError::NotMember,
+        Process::InvalidCommit(Stage::MissingProposal) => ProcessError::MissingProposal,
         cause => ProcessError::Invalid(cause.to_string()),
     }
 }

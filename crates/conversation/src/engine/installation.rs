@@ -51,7 +51,9 @@ impl Installation {
         self.secret.key()
     }
 
-    pub(crate) const fn generation(&self) -> Generation {
+    /// Which groups it announces to understand.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
         self.generation
     }
 
@@ -97,6 +99,22 @@ pub enum Generation {
     /// old extensions.
     AppData,
 }
+
+impl Generation {
+    /// What a leaf with these capabilities announces; numbers of the MLS registries.
+    pub(crate) fn of(extensions: &[u16], proposals: &[u16]) -> Self {
+        if extensions.contains(&DICTIONARY) && proposals.contains(&APP_DATA_UPDATE) {
+            Self::AppData
+        } else {
+            Self::Extensions
+        }
+    }
+}
+
+/// The extension that holds an AppData dictionary.
+const DICTIONARY: u16 = 0x0006;
+/// The proposal that changes one.
+const APP_DATA_UPDATE: u16 = 0x0008;
 
 /// Reads who sits in a leaf.
 pub(crate) fn leaf(

@@ -740,16 +740,16 @@ fn a_group_that_asks_for_more_pauses_at_every_commit() {
         })
     };
     let commit = |version| group.commit(group.leaf(alice), vec![], asks(version));
-    for version in ["1.6.0", "1.10.0", "0.0.1-dev"] {
+    for version in ["1.6.0", "1.10.0", "1.11.0-dev", "1.11.0", "0.0.1-dev.1"] {
         world.accept(&commit(version));
     }
-    for version in ["1.10.0-dev", "1.11.0-dev", "2.0.0"] {
+    for version in ["1.11.1-dev", "1.12.0", "2.0.0"] {
         assert_eq!(
             world.judge(&commit(version)),
             Verdict::Pause(version.parse().unwrap())
         );
     }
-    for version in ["", "1.11", "1.11.0-dev.1"] {
+    for version in ["", "1.11", "1.11.0-"] {
         let refusal = world.refuse(&commit(version));
         assert!(matches!(refusal, Refusal::Version(_)), "{version}");
     }

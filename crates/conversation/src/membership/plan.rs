@@ -161,6 +161,12 @@ pub fn plan(
 }
 
 impl MembershipPlan {
+    /// Installations that may be noted as failed, besides those that are already.
+    pub fn noted(&self) -> impl Iterator<Item = InstallationKey> {
+        let noted = self.membership.failed().into_iter();
+        noted.chain(self.fetch.iter().copied())
+    }
+
     /// What to commit, when of the installations to [`fetch`](Self::fetch) these have a usable key
     /// package. The others are noted as failed.
     ///

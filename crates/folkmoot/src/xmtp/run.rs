@@ -185,6 +185,9 @@ impl ClientSettings {
                 true => Background::On,
                 false => Background::Off,
             });
+        if self.app_data_groups {
+            builder = builder.app_data_groups();
+        }
         if let Some(url) = self.network.place.history_url() {
             builder = builder.history_url(url);
         }

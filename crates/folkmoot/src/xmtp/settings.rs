@@ -165,6 +165,8 @@ pub(crate) struct ClientSettings {
     pub(crate) database: PathBuf,
     /// Whether to exchange preferences and history with other installations.
     pub(crate) device_sync: bool,
+    /// Whether to be in groups of libxmtp 1.11 that live in an AppData dictionary.
+    pub(crate) app_data_groups: bool,
     /// What servers are told.
     pub(crate) app_version: String,
     /// What to log, and whether as JSON.
@@ -277,6 +279,7 @@ impl ClientArgs {
             database_key,
             database,
             device_sync,
+            app_data_groups: variables.is_true("XMTP_APP_DATA_GROUPS"),
             app_version: app_version
                 .unwrap_or_else(|| concat!("folkmoot/", env!("CARGO_PKG_VERSION")).to_owned()),
             log_level,

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::same_epoch;
 use crate::{
-    AppDataChange, CommitError, CommitPlan, ContextExtensions, Generation, Incoming, ProposalKind,
-    app_data::bootstrap,
+    AppDataChange, CommitError, CommitPlan, ContextExtensions, Generation, Group, Incoming,
+    ProcessError, ProposalKind,
+    app_data::{bootstrap, outcome},
     context::NewConversation,
     engine::testing::{Member, Person},
     permissions::PolicySet,
@@ -96,6 +97,96 @@ fn a_group_with_a_member_of_the_older_generation_gets_no_dictionary() {
             Err(CommitError::Refused(_) | CommitError::Context(_))
         ));
     }
+}
+
+/// Official clients propose first and commit then. In between everybody speaks on.
+#[test]
+fn a_proposal_waits_for_its_commit_and_silences_nobody() {
+    let (mut alice, mut bob) = migrated();
+    let mut carol = Person::new(3);
+    carol.me = carol.me.announcing(Generation::AppData);
+    let mut carol = {
+        let (_, [carol]) = alice.adds_before([carol], &mut [&mut bob]);
+        carol
+    };
+    let leaf = carol.leaf();
+    let proposal = proposes(&mut bob, leaf);
+    for member in [&mut alice, &mut carol] {
+        let Incoming::Proposal(proposal) = member.group.process(&proposal).unwrap() else {
+            panic!("it stands alone");
+        };
+        member.group.keep(proposal).unwrap();
+        member.group.take_changes();
+    }
+    assert_eq!(
+        carol.hears(&alice.says("still here?")).unwrap(),
+        "still here?"
+    );
+    // A commit that does not take it in, and which another comes before.
+    let lost = alice.commits(rename(Some(b"one")));
+    assert_eq!(lost.facts.proposals.len(), 1);
+    let rows = alice.group.all_rows();
+    alice.group = Group::load(&alice.group.id().clone(), rows).unwrap();
+
+    let commit = commits_proposed(&mut bob);
+    let staged = alice.stages(&commit);
+    let fact = &staged.facts().proposals[0];
+    assert!(matches!(fact.kind, ProposalKind::Remove(removed) if removed.index == leaf));
+    assert_eq!(fact.proposer, staged.facts().committer);
+    alice.group.merge(staged).unwrap();
+    same_epoch(&[&alice, &bob]);
+    assert!(carol.stages(&commit).removes_us());
+
+    // Who missed the proposal cannot take the commit.
+    let mut dave = Person::new(4);
+    dave.me = dave.me.announcing(Generation::AppData);
+    let (_, [mut dave]) = alice.adds_before([dave], &mut [&mut bob]);
+    proposes(&mut bob, alice.leaf());
+    let commit = commits_proposed(&mut bob);
+    let missing = dave.group.process(&commit).unwrap_err();
+    assert_eq!(missing, ProcessError::MissingProposal);
+}
+
+fn proposes(member: &mut Member, leaf: u32) -> Vec<u8> {
+    let Person { me, entropy } = &mut member.person;
+    member.group.propose_removal(me, leaf, entropy)
+}
+
+fn commits_proposed(member: &mut Member) -> Vec<u8> {
+    let Person { me, entropy } = &mut member.person;
+    member.group.commit_proposed(me, entropy)
+}
+
+#[test]
+fn a_commit_announces_what_the_program_has_learnt() {
+    let context = NewConversation::group(inbox(1), PolicySet::all_members(), [9; 32]).extensions();
+    let mut alice = Person::new(1).founds_with(&context);
+    let [mut bob] = alice.adds([Person::new(2)]);
+    assert_eq!(alice.group.members_without_app_data().len(), 2);
+    for member in [&mut alice, &mut bob] {
+        member.person.me = member.person.me.clone().announcing(Generation::AppData);
+    }
+    let commit = alice.commits_and_merges(CommitPlan::default());
+    bob.follows(&commit);
+    assert_eq!(bob.group.members_without_app_data().len(), 1);
+    let commit = bob.commits_and_merges(CommitPlan::default());
+    alice.follows(&commit);
+    assert!(alice.group.members_without_app_data().is_empty());
+    // Now the group can be converted.
+    let (context, changes) = bootstrap(&alice.group.context(), &BTreeMap::new()).unwrap();
+    let commit = alice.commits_and_merges(CommitPlan {
+        context: Some(context),
+        app_data: changes,
+        ..CommitPlan::default()
+    });
+    let Incoming::AppDataCommit(unresolved) = bob.group.process(&commit).unwrap() else {
+        panic!("the dictionary begins");
+    };
+    let values = outcome(&bob.group.context(), unresolved.changes()).unwrap();
+    let staged = bob.group.resolve(unresolved, values).unwrap();
+    bob.group.merge(staged).unwrap();
+    same_epoch(&[&alice, &bob]);
+    assert!(bob.group.context().is_migrated());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `folkmoot xmtp conversations create-dm` and `create-group`.
 
 use clap::{Args, ValueEnum};
-use folkmoot_client::GroupOptions;
+use folkmoot_client::{ConversationError, Error, Generation, GroupOptions};
 use folkmoot_conversation::permissions::PolicySet;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     },
     get,
 };
+use crate::failure::{Exit, Failure};
 
 /// The arguments of `create-dm`.
 #[derive(Args, Debug)]
@@ -58,6 +59,9 @@ pub(crate) struct CreateGroup {
     /// Who may do what
     #[arg(long, value_name = "PRESET", default_value = "all-members")]
     permissions: Permissions,
+    /// Keep its settings in an AppData dictionary: for members with libxmtp 1.11 or newer only [needs XMTP_APP_DATA_GROUPS=true]
+    #[arg(long)]
+    dictionary: bool,
 }
 
 /// Who may do what in a new group.
@@ -81,13 +85,32 @@ impl AsClient for CreateGroup {
                 Permissions::AllMembers => PolicySet::all_members(),
                 Permissions::AdminOnly => PolicySet::admins_only(),
             }),
+            generation: match self.dictionary {
+                true => Generation::AppData,
+                false => Generation::Extensions,
+            },
             ..GroupOptions::default()
         };
-        let group = me
-            .client
-            .conversations()
-            .new_group(members, options)
-            .await?;
+        let group = me.client.conversations();
+        let group = group.new_group(members.iter().copied(), options).await;
+        let group = group.map_err(|cause| {
+            let Error::Conversation(ConversationError::NoAppData(unable)) = &cause else {
+                return anyhow::Error::from(cause);
+            };
+            // By the names that were given.
+            let named = self.identifiers.iter().zip(&members);
+            let named = named.filter(|(_, inbox)| unable.contains(inbox));
+            let names: Vec<_> = named.map(|(name, _)| name.as_str()).collect();
+            Failure::new(
+                Exit::Refused,
+                format!(
+                    "older programs, which cannot be in such a group, use: {}",
+                    names.join(", ")
+                ),
+                "leave them out, or make the group without --dictionary",
+            )
+            .into()
+        })?;
         let members = group.members().await?;
         out.result(object! {
             "id" => group.id().to_string(),

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use folkmoot_client::{
-    Client, Clock as _, Conversation, DeviceSync, GroupOptions, ListOptions, Lookup, ManualClock,
-    MessageQuery, Signer,
+    Client, Clock as _, Conversation, DeviceSync, Generation, GroupOptions, ListOptions, Lookup,
+    ManualClock, MessageQuery, Signer,
     db::DatabaseKey,
     identity::{Reassign, revoke_installations},
     network::{NetworkAddress, NetworkOptions},
@@ -98,6 +98,9 @@ impl Actor {
             let behind = u64::try_from(behind.as_nanos())?;
             builder = builder.clock(Arc::new(ManualClock::new(now.saturating_sub(behind))));
         }
+        if args.app_data_groups {
+            builder = builder.app_data_groups();
+        }
         if let Some(url) = args.history_sync_url {
             builder = builder.history_url(url);
         }
@@ -139,6 +142,9 @@ struct Open {
     #[serde(default)]
     device_sync: bool,
     path: Option<PathBuf>,
+    /// Whether it can be in groups of libxmtp 1.11 that live in a dictionary.
+    #[serde(default)]
+    app_data_groups: bool,
     /// In how many seconds the installation's first key package expires.
     package_seconds: Option<u64>,
 }
@@ -176,6 +182,8 @@ struct GroupParticulars {
     app_data: Option<String>,
     permissions: Option<Value>,
     disappearing: Option<Disappearing>,
+    /// In a group of libxmtp 1.11 and newer.
+    dictionary: bool,
 }
 
 /// Decimal text: the numbers are larger than what JSON's readers keep.
@@ -205,7 +213,7 @@ impl Person {
                 self.say(name, args).await
             }
             "add" | "remove" | "update" | "promote" | "demote" | "crown" | "uncrown" | "permit"
-            | "leave" | "disappear" => self.change(name, args).await,
+            | "leave" | "disappear" | "convert" => self.change(name, args).await,
             "permissions" => {
                 let conversation = self.conversation(&args).await?;
                 Ok(policies::show(&conversation.permissions()?))
@@ -277,6 +285,10 @@ impl Person {
             app_data: particulars.app_data,
             permissions: permissions.transpose()?,
             disappearing: disappearing.map(Disappearing::settings).transpose()?,
+            generation: match particulars.dictionary {
+                true => Generation::AppData,
+                false => Generation::Extensions,
+            },
         };
         let conversations = self.client.conversations();
         let group = conversations
@@ -366,6 +378,7 @@ impl Person {
                 }
             }
             "leave" => conversation.leave().await?,
+            "convert" => conversation.convert().await?,
             "disappear" => {
                 let Disappear { settings } = take(args)?;
                 let settings = settings.as_ref().map(Disappearing::settings);
