@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    pin::pin,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -16,12 +17,17 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use super::{NetworkError, NetworkOptions};
+use super::{NetworkError, NetworkOptions, OnWaiting};
 
 /// Largest message in either direction, in bytes: the network's own limit.
 pub(super) const MOST_BYTES: usize = 25 << 20;
 /// How long a call may take, reading the answer included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the first answer may take, from a node of which nothing was ever heard.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// When whoever waits for a first answer is told so: after the time that a TCP connection has, and
+/// within the half second in which people expect to hear something.
+const NOTICE_AFTER: Duration = Duration::from_millis(460);
 /// When a call that may be repeated is repeated, after the failure before.
 const REPEATS: [Duration; 3] = [
     Duration::from_millis(50),
@@ -52,6 +58,12 @@ pub(super) struct Connection {
     service: OnceLock<Result<Service, String>>,
     /// Whether a call ever got an answer.
     reached: AtomicBool,
+    /// How long an answer may take, where that was said.
+    answer_timeout: Option<Duration>,
+    /// Whom to tell that a first answer lets us wait.
+    on_waiting: Option<OnWaiting>,
+    /// Whether they were told.
+    told: AtomicBool,
 }
 
 /// What every request says about us.
@@ -97,6 +109,9 @@ impl Connection {
             ca_certificate: options.ca_certificate.clone(),
             service: OnceLock::new(),
             reached: AtomicBool::new(false),
+            answer_timeout: options.answer_timeout,
+            on_waiting: options.on_waiting.clone(),
+            told: AtomicBool::new(false),
         })
     }
 
@@ -133,17 +148,15 @@ impl Connection {
         let service = self.service()?;
         let mut pauses = REPEATS.iter();
         loop {
-            let answer = tokio::time::timeout(CALL_TIMEOUT, attempt(service.clone())).await;
+            let limit = self.limit();
+            let answer = tokio::time::timeout(limit, self.noticed(attempt(service.clone()))).await;
             let error = match answer {
-                Ok(Ok(answer)) => {
-                    self.reached.store(true, Ordering::Relaxed);
-                    return Ok(answer.into_inner());
-                }
+                Ok(Ok(answer)) => return Ok(answer.into_inner()),
                 Ok(Err(status)) => self.error(call, &status),
                 Err(_) => NetworkError::TimedOut {
                     call,
                     address: self.address.clone(),
-                    after: CALL_TIMEOUT,
+                    after: limit,
                 },
             };
             let again = repeat == Repeat::Safe
@@ -163,6 +176,50 @@ impl Connection {
         }
     }
 
+    /// How long an answer may take now.
+    fn limit(&self) -> Duration {
+        let usual = match self.reached.load(Ordering::Relaxed) {
+            true => CALL_TIMEOUT,
+            false => FIRST_ANSWER_TIMEOUT,
+        };
+        self.answer_timeout.unwrap_or(usual)
+    }
+
+    /// Waits for `answer`. As long as none ever came from there, whoever asked to be told hears
+    /// within half a second that we are still waiting, once.
+    pub(super) async fn noticed<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let mut answer = pin!(answer);
+        let first = match self.reached.load(Ordering::Relaxed) {
+            true => None,
+            false => tokio::time::timeout(NOTICE_AFTER, &mut answer).await.ok(),
+        };
+        let answer = match first {
+            Some(answer) => answer,
+            None => {
+                self.tell();
+                answer.await
+            }
+        };
+        // Whoever refuses is there as well.
+        if answer.as_ref().err().is_none_or(|status| !could_not_connect(status)) {
+            self.reached.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    /// Says that we are still waiting, unless that was said or somebody answered before.
+    fn tell(&self) {
+        if let Some(on_waiting) = &self.on_waiting
+            && !self.reached.load(Ordering::Relaxed)
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
+            on_waiting.tell(&self.address, self.limit());
+        }
+    }
+
     /// A status in words of ours.
     pub(super) fn error(&self, call: &'static str, status: &Status) -> NetworkError {
         let address = self.address.clone();
@@ -176,7 +233,7 @@ impl Connection {
             Code::DeadlineExceeded => NetworkError::TimedOut {
                 call,
                 address,
-                after: CALL_TIMEOUT,
+                after: self.limit(),
             },
             Code::Unavailable | Code::Internal | Code::Unknown | Code::Cancelled => {
                 NetworkError::Interrupted {

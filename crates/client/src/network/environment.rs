@@ -33,6 +33,11 @@ pub struct NetworkOptions {
     pub app_version: String,
     /// How long a TCP connection may take to be made. Default: 450 ms.
     pub connect_timeout: Duration,
+    /// How long an answer may take. Default (`None`): 20 s for the first one, so that a node that
+    /// takes connections and says nothing is not waited for long; 60 s once one came.
+    pub answer_timeout: Option<Duration>,
+    /// Who is told when half a second passes without the first answer. Default: nobody.
+    pub on_waiting: Option<OnWaiting>,
     /// A certificate authority to trust beside the system's, in PEM.
     pub ca_certificate: Option<Vec<u8>>,
     /// The credential for a gateway that wants one, as the value of the header `authorization`.
@@ -42,6 +47,41 @@ pub struct NetworkOptions {
     pub plain_streams: bool,
 }
 
+/// Hears that a node lets us wait: its address, and when it is given up.
+///
+/// A node of which nothing was heard for half a second may be down behind something that takes
+/// connections for it, or may be far away. Nobody can tell, so it is waited for; whoever sits in
+/// front of a screen learns why nothing happens. It is told once for each address, and never of one
+/// that has answered before.
+#[derive(Clone)]
+pub struct OnWaiting(Arc<dyn Fn(&str, Duration) + Send + Sync>);
+
+impl OnWaiting {
+    /// Calls `notice` with the address that does not answer and how long an answer may take in all.
+    /// It must not block.
+    pub fn new(notice: impl Fn(&str, Duration) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(notice))
+    }
+
+    pub(super) fn tell(&self, address: &str, limit: Duration) {
+        (self.0)(address, limit);
+    }
+}
+
+impl PartialEq for OnWaiting {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OnWaiting {}
+
+impl fmt::Debug for OnWaiting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("OnWaiting").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for NetworkOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -49,6 +89,8 @@ impl fmt::Debug for NetworkOptions {
             .field("address", &self.address)
             .field("app_version", &self.app_version)
             .field("connect_timeout", &self.connect_timeout)
+            .field("answer_timeout", &self.answer_timeout)
+            .field("on_waiting", &self.on_waiting.is_some())
             .field("ca_certificate", &self.ca_certificate.is_some())
             .field("authorization", &self.authorization.is_some())
             .finish()
@@ -116,6 +158,8 @@ impl NetworkOptions {
             address: address.into(),
             app_version: concat!("folkmoot/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_millis(450),
+            answer_timeout: None,
+            on_waiting: None,
             ca_certificate: None,
             authorization: None,
             plain_streams: false,

@@ -50,7 +50,7 @@ pub enum NetworkError {
         cause: String,
     },
     /// No answer in time.
-    #[error("{call} at {address} was not answered within {} s", after.as_secs())]
+    #[error("{call} at {address} was not answered within {} s", after.as_secs_f64())]
     TimedOut {
         /// What was asked.
         call: &'static str,
@@ -115,6 +115,11 @@ impl NetworkError {
                 Some("start a node there, for instance with `folkmoot dev`".into())
             }
             Self::Unreachable { .. } => Some("check the address and the connection".into()),
+            Self::TimedOut { .. } => Some(
+                "check that this is the address of a node and that the node is well; over a slow \
+                 link, allow more time"
+                    .into(),
+            ),
             Self::Limited { .. } => Some("try again in a minute".into()),
             _ => None,
         }

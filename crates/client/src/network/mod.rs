@@ -20,7 +20,7 @@ use bytes::Bytes;
 use folkmoot_identity::{ContractCheck, Identifier};
 use folkmoot_wire::{COMMIT_ORIGINATOR, GroupId, InboxId, InstallationKey, VectorClock};
 
-pub use environment::{Environment, NetworkAddress, NetworkOptions};
+pub use environment::{Environment, NetworkAddress, NetworkOptions, OnWaiting};
 pub use error::NetworkError;
 pub use subscription::{ConnectionState, Event, Subscription, SubscriptionControl, Topics};
 

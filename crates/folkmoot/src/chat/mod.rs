@@ -59,6 +59,7 @@ pub(crate) struct Chat {
 
 impl AsClient for Chat {
     const STAYS: bool = true;
+    const FILLS_SCREEN: bool = true;
 
     async fn run(self, me: &Me, _out: &mut Output<'_>) -> anyhow::Result<()> {
         if !io::stdout().is_terminal() || !io::stdin().is_terminal() {

@@ -79,7 +79,7 @@ fn open_to_others(path: &Path) -> Option<u32> {
 
 async fn network(settings: &ClientSettings) -> Finding {
     const CHECK: &str = "network";
-    let options = folkmoot_client::network::NetworkOptions::new(settings.network.place.address());
+    let options = settings.network.options();
     let began = Instant::now();
     let answered = async {
         let network = options.network()?;

@@ -8,9 +8,11 @@ use folkmoot_client::{
     Background, Client, ConversationError, DeviceSync, Error, HistoryError, SignerError,
     db::{DatabaseKey, DbError},
     identity::{Directory, IdentityError},
-    network::{Environment as Known, Network, NetworkAddress, NetworkError, NetworkOptions},
+    network::{
+        Environment as Known, Network, NetworkAddress, NetworkError, NetworkOptions, OnWaiting,
+    },
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     output::Output,
@@ -55,6 +57,8 @@ pub(crate) use commands;
 pub(crate) trait AsClient: Args {
     /// Whether it goes on until somebody ends it, so that the client looks after itself meanwhile.
     const STAYS: bool = false;
+    /// Whether it fills the screen, so that nothing else may be written there.
+    const FILLS_SCREEN: bool = false;
 
     /// Does it, and writes to `out`.
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()>;
@@ -103,7 +107,8 @@ pub(crate) struct Reached {
 impl<T: AsClient> As<T> {
     /// Opens the client, runs the command, and closes it.
     pub(crate) async fn run(self, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-        let settings = self.common.0.settle()?;
+        let mut settings = self.common.0.settle()?;
+        settings.network.fills_screen = T::FILLS_SCREEN;
         let mut output = Output::new(out, settings.network.form.clone());
         let me = Me {
             client: settings.open(T::STAYS).await?,
@@ -120,7 +125,7 @@ impl<T: OnNetwork> On<T> {
     pub(crate) async fn run(self, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
         let settings = self.common.0.settle()?;
         let mut output = Output::new(out, settings.form.clone());
-        let network = NetworkOptions::new(settings.place.address()).network()?;
+        let network = settings.options().network()?;
         if settings.verbose {
             eprintln!("network  {}", network.address());
         }
@@ -144,6 +149,33 @@ impl Reached {
         let clock = Arc::new(folkmoot_client::SystemClock);
         Ok(Directory::new(Arc::clone(&self.network), database, clock))
     }
+}
+
+impl NetworkSettings {
+    /// How the client library reaches the network. A node that lets us wait is told of on standard
+    /// error, unless the command fills the screen.
+    pub(crate) fn options(&self) -> NetworkOptions {
+        let mut options = NetworkOptions::new(self.place.address());
+        if let Some(timeout) = self.timeout {
+            options.connect_timeout = timeout;
+            options.answer_timeout = Some(timeout);
+        }
+        if !self.fills_screen {
+            options.on_waiting = Some(OnWaiting::new(|address, limit| {
+                eprintln!("{}", waiting(address, limit));
+            }));
+        }
+        options
+    }
+}
+
+/// What is said after half a second without an answer: what happens, and what to do.
+fn waiting(address: &str, limit: Duration) -> String {
+    format!(
+        "still waiting for {address}, which does not answer; giving up after {} s\n\
+         \x20 try: check that a node is at this address and well; over a slow link, --network-timeout",
+        limit.as_secs_f64()
+    )
 }
 
 impl ClientSettings {
@@ -172,7 +204,7 @@ impl ClientSettings {
         {
             super::init::make_private_directory(directory)?;
         }
-        let mut network = NetworkOptions::new(self.network.place.address());
+        let mut network = self.network.options();
         network.app_version = self.app_version.clone();
         let mut builder = Client::builder()
             .network(network)

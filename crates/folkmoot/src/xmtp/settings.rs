@@ -1,6 +1,6 @@
 //! What every command of `folkmoot xmtp` takes, and what follows from it: network, keys, database.
 
-use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
+use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 use folkmoot_client::db::{DatabaseKey, Keyring, KeyringError};
@@ -35,6 +35,9 @@ pub(crate) struct NetworkArgs {
     /// Print only these fields, such as id,content.reference
     #[arg(long, value_name = "PATHS", value_delimiter = ',')]
     fields: Vec<String>,
+    /// Wait so long for a connection and for each answer [XMTP_NETWORK_TIMEOUT; default: 0.45 for a connection, 20 for the first answer, 60 for the others]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    network_timeout: Option<Duration>,
     /// Say on standard error who asks whom [XMTP_VERBOSE=true]
     #[arg(long)]
     verbose: bool,
@@ -146,6 +149,10 @@ pub(crate) struct NetworkSettings {
     pub(crate) place: Place,
     /// How to print.
     pub(crate) form: Form,
+    /// How long a connection and each answer may take, where that was said.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether the command fills the screen, so that nothing else may be written there.
+    pub(crate) fills_screen: bool,
     /// Whether to say who asks whom.
     pub(crate) verbose: bool,
     /// Where variables come from.
@@ -192,6 +199,18 @@ impl NetworkArgs {
                 json: self.json || variables.is_true("XMTP_JSON_OUTPUT"),
                 fields: self.fields.clone(),
             },
+            timeout: match (self.network_timeout, variables.get("XMTP_NETWORK_TIMEOUT")) {
+                (Some(timeout), _) => Some(timeout),
+                (None, Some(text)) => Some(seconds(text).map_err(|cause| {
+                    Failure::new(
+                        Exit::Usage,
+                        format!("XMTP_NETWORK_TIMEOUT={text}: {cause}"),
+                        "XMTP_NETWORK_TIMEOUT=60",
+                    )
+                })?),
+                (None, None) => None,
+            },
+            fills_screen: false,
             verbose: self.verbose || variables.is_true("XMTP_VERBOSE"),
             variables,
         })
@@ -224,6 +243,15 @@ impl NetworkArgs {
         };
         Ok(Place::Named(named))
     }
+}
+
+/// A time of up to an hour in seconds, such as `60` or `2.5`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let longest = 3600.0;
+    let number = text.parse().ok();
+    let fits = number.filter(|number| (0.05..=longest).contains(number));
+    let time = fits.map(Duration::from_secs_f64);
+    time.ok_or_else(|| format!("it takes seconds from 0.05 to {longest}"))
 }
 
 impl ClientArgs {

@@ -60,7 +60,9 @@ impl Wire for V3Wire {
         // The first request travels with the call: some servers answer nothing before it.
         let _ = requests.send(Upward::Mutate(first));
         let upward = UnboundedReceiverStream::new(waiting).map(request);
-        let answer = mls_client(self.service()?).subscribe(upward).await?;
+        let service = self.service()?;
+        let answer = async { mls_client(service).subscribe(upward).await };
+        let answer = self.connection.noticed(answer).await?;
         let frames = answer.into_inner().map(|response| response.map(frames));
         Ok((requests, flatten(frames)))
     }
@@ -87,9 +89,9 @@ impl Wire for V3Wire {
         }
         let mut opened: Vec<Frames> = Vec::new();
         if !groups.filters.is_empty() {
-            let answer = mls_client(self.service()?)
-                .subscribe_group_messages(groups)
-                .await?;
+            let service = self.service()?;
+            let answer = async { mls_client(service).subscribe_group_messages(groups).await };
+            let answer = self.connection.noticed(answer).await?;
             let frames = answer.into_inner().map(|message| {
                 let envelopes = group_envelope(message?).map_err(skip).into_iter();
                 Ok(Frame::Groups(envelopes.collect()))
@@ -97,9 +99,9 @@ impl Wire for V3Wire {
             opened.push(ending(frames));
         }
         if !welcomes.filters.is_empty() {
-            let answer = mls_client(self.service()?)
-                .subscribe_welcome_messages(welcomes)
-                .await?;
+            let service = self.service()?;
+            let answer = async { mls_client(service).subscribe_welcome_messages(welcomes).await };
+            let answer = self.connection.noticed(answer).await?;
             let frames = answer.into_inner().map(|message| {
                 let envelopes = welcome_envelope(message?).map_err(skip).into_iter();
                 Ok(Frame::Welcomes(envelopes.collect()))

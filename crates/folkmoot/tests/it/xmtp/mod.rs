@@ -131,7 +131,7 @@ impl Person {
         let output = self.run(arguments);
         let code = output.status.code().unwrap();
         assert_ne!(code, 0, "{arguments:?}: {}", text(&output.stdout));
-        (code, text(&output.stderr))
+        (code, error_in(&text(&output.stderr)))
     }
 
     /// A variable of the file that `init` wrote.
@@ -161,6 +161,13 @@ impl Person {
     pub(crate) fn second_database(&self) -> PathBuf {
         self.home.path().join("second.db")
     }
+}
+
+/// What a command says at its end. A machine that is busy may let it wait for a first answer, which
+/// it says before.
+pub(crate) fn error_in(told: &str) -> String {
+    let from = told.find("error: ").unwrap_or(0);
+    told[from..].to_owned()
 }
 
 /// Puts names in place of what differs from run to run: ids by the order in which they come, times,

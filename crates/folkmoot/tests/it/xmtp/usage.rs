@@ -2,17 +2,19 @@
 
 use std::{
     ffi::OsString,
-    fs, iter,
+    fs,
+    io::{BufRead as _, BufReader},
+    iter,
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
-    process::ExitCode,
+    process::{ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
 use clap::CommandFactory as _;
 use folkmoot::{cli::Cli, usage};
 
-use super::{Net, Person, redacted};
+use super::{Net, Person, error_in, redacted};
 
 #[test]
 fn keys_are_written_for_this_user_only_and_never_replaced_by_accident() {
@@ -88,6 +90,49 @@ async fn an_address_that_does_not_answer_is_told_at_once() {
     assert!(took < PATIENCE, "{took:?}");
 }
 
+/// Somebody takes connections and says nothing: a node that hangs, or a proxy before one.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[test]
+fn a_node_that_says_nothing_is_told_of_while_it_is_waited_for() {
+    for place in ["--node", "--gateway-host"] {
+        let (_listener, url) = silent();
+        let person = Person::nobody();
+        person.ok(&["xmtp", "init"]);
+        let mut waiting = person
+            .program()
+            .args(["xmtp", "client", "info", "--network-timeout", "600"])
+            .args([place, &url])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        let what = lines.next().unwrap().unwrap();
+        let remedy = lines.next().unwrap().unwrap();
+        // It has ten minutes for the answer, and told us at once.
+        assert!(waiting.try_wait().unwrap().is_none());
+        waiting.kill().unwrap();
+        waiting.wait().unwrap();
+        assert!(what.contains(&url) && what.contains("600 s"), "{what}");
+        assert!(remedy.starts_with("  try: "), "{remedy}");
+    }
+}
+
+#[test]
+fn a_node_that_says_nothing_is_given_up_in_the_end() {
+    let (_listener, url) = silent();
+    let person = Person::nobody();
+    person.ok(&["xmtp", "init", "--node", &url]);
+    let (code, told) = person.fails(&["xmtp", "client", "info", "--network-timeout", "0.6"]);
+    assert_eq!(code, 3, "{told}");
+    assert_two_lines(&told);
+    assert!(told.contains(&url) && told.contains("0.6 s"), "{told}");
+}
+
 #[test]
 fn each_exit_code_has_its_meaning() {
     let net = Net::start();
@@ -118,7 +163,7 @@ fn each_exit_code_has_its_meaning() {
         let mut all = vec!["xmtp"];
         all.extend(arguments);
         let output = person.run(&all);
-        let told = String::from_utf8(output.stderr).unwrap();
+        let told = error_in(&String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
         if code != 0 {
             assert!(output.stdout.is_empty(), "{arguments:?}");
