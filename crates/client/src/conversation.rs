@@ -10,12 +10,15 @@ pub(crate) mod fork;
 pub(crate) mod intent;
 mod join;
 pub(crate) mod live;
+pub(crate) mod overrun;
+mod parked;
 mod publish;
 mod readd;
 mod receive;
 pub(crate) mod retry;
 pub(crate) mod rows;
 mod slot;
+mod standing;
 mod state;
 mod welcome;
 
@@ -38,6 +41,7 @@ use tokio::sync::oneshot;
 
 pub use error::ConversationError;
 pub use rows::{CommitLogEntry, MembershipState};
+pub use standing::{Heard, Place, Standing};
 
 use self::{
     content::{Prepared, encode},
@@ -89,6 +93,10 @@ pub struct SendOptions {
     /// Tells this message from others with the same content: sending the same twice with the same
     /// key is one message. `None`: the time.
     pub idempotency_key: Option<String>,
+    /// Whether to send although this installation has parted from the group
+    /// ([`ConversationState::Forked`] by the commit log), so that at best those who parted with it
+    /// can read the message. Otherwise that is refused with [`ConversationError::Forked`].
+    pub despite_fork: bool,
 }
 
 impl std::fmt::Debug for Conversation {
@@ -409,7 +417,7 @@ impl Conversation {
             .db
             .read(move |db| Ok(rows::dm_copies(db, &dm_id)?))
             .await?;
-        let best = copies.iter().find(|row| row.active && !row.is_locked_out());
+        let best = copies.iter().find(|row| row.is_usable());
         Ok(best.map_or_else(|| self.row.id.clone(), |row| row.id.clone()))
     }
 
@@ -469,6 +477,7 @@ impl Conversation {
         content: &EncodedContent,
         options: SendOptions,
     ) -> Result<MessageId, Error> {
+        let despite_fork = options.despite_fork;
         let prepared = Prepared::new(&self.core, &group, content, options);
         let slot = self.core.slots.get(&group);
         let (reply, answer) = oneshot::channel();
@@ -476,6 +485,7 @@ impl Conversation {
             envelope: prepared.envelope,
             message: prepared.message,
             should_push: prepared.should_push,
+            despite_fork,
             reply,
         });
         let core = Arc::clone(&self.core);
@@ -1009,7 +1019,12 @@ impl Conversation {
     async fn change(&mut self, wish: Wish) -> Result<(), Error> {
         let id = self.row.id.clone();
         self.core
-            .run(&id, move |state, core| Box::pin(state.commit(core, wish)))
+            .run(&id, move |state, core| {
+                Box::pin(async move {
+                    state.load(core).await?.shares_history()?;
+                    state.commit(core, wish).await
+                })
+            })
             .await?;
         self.refresh().await
     }

@@ -24,6 +24,7 @@ use crate::{
         core::Core,
         intent::Wish,
         live::LiveState,
+        overrun::is_overrun,
         rows::{self, Batch, ConversationRow, Overwrite},
     },
     db::Durability,
@@ -296,7 +297,7 @@ impl Conversations {
             .db
             .read(move |db| Ok(rows::dm_copies(db, &text)?))
             .await?;
-        let usable = |row: &ConversationRow| row.active && !row.is_locked_out();
+        let usable = |row: &ConversationRow| row.is_usable();
         Ok(copies.into_iter().find(usable))
     }
 
@@ -478,13 +479,18 @@ impl Conversations {
             })
             .collect();
         let mut work = BTreeMap::new();
+        let mut overruns = BTreeSet::new();
         for page in eligible.chunks(NEWEST_AT_ONCE) {
             let ids: Vec<_> = page.iter().map(|row| row.id.clone()).collect();
             let newest = self.core.network.newest_group_messages(&ids).await?;
             for (id, newest) in ids.into_iter().zip(newest) {
                 let cursor = cursors.get(&id).cloned().unwrap_or_default();
                 let new = newest.is_some_and(|newest| newest.is_after(&cursor));
-                if new || unfinished.contains(&id) {
+                let overrun = is_overrun(&cursor, newest.as_ref());
+                if overrun {
+                    overruns.insert(id.clone());
+                }
+                if new || overrun || unfinished.contains(&id) {
                     work.insert(id, Work::Sync);
                 }
             }
@@ -494,9 +500,11 @@ impl Conversations {
         let results: Vec<_> = stream::iter(work)
             .map(|(id, work)| {
                 let core = Arc::clone(&self.core);
+                let doubted = overruns.contains(&id);
                 async move {
                     core.run(&id, move |state, core| {
                         Box::pin(async move {
+                            state.doubted |= doubted;
                             state.sync(core).await?;
                             if work == Work::SyncAndRefresh {
                                 state.refresh_members(core).await?;

@@ -26,8 +26,8 @@ pub use archive::{ImportSummary, archive_metadata};
 pub use client::{Background, Client, ClientBuilder, ClientOptions, DeviceSync, Lookup};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use conversation::{
-    CommitLogEntry, Conversation, ConversationError, ConversationState, MembershipState,
-    SendOptions, changes::Change, live::LiveState,
+    CommitLogEntry, Conversation, ConversationError, ConversationState, Heard, MembershipState,
+    Place, SendOptions, Standing, changes::Change, live::LiveState,
 };
 pub use conversations::{Conversations, GroupOptions, ListOptions, ListOrder, SyncSummary};
 pub use device_sync::{AvailableArchive, DeviceSyncSummary, HistoryError};

@@ -12,14 +12,14 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_client::network::{
-    CommitLogEntry, ContractAnswer, Cursor, Event, GroupEnvelope, IdentityEntry, Network,
-    NetworkError, Newest, OutgoingCommitLogEntry, OutgoingMessage, Page, Subscription, Topics,
-    Welcome, WelcomeContent, WelcomeEnvelope,
+    Cursor, Event, GroupEnvelope, IdentityEntry, IdentityLog, Network, NetworkError, Newest,
+    OutgoingMessage, Page, Subscription, Topics, WelcomeContent, WelcomeEnvelope,
 };
-use folkmoot_identity::{ContractCheck, Identifier};
 use folkmoot_wire::{GroupId, InboxId, InstallationKey};
 use parking_lot::Mutex;
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::meddler::{Meddled, Meddler};
 
 /// A way to lie.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -72,7 +72,10 @@ impl Lie {
 }
 
 /// A network that lies. It begins honest.
-pub struct LyingNode {
+pub type LyingNode = Meddled<Liar>;
+
+/// Who tells the lies of a [`LyingNode`].
+pub struct Liar {
     honest: Arc<dyn Network>,
     mind: Arc<Mutex<Mind>>,
 }
@@ -82,6 +85,10 @@ struct Mind {
     /// How often each lie is told, in percent.
     habits: BTreeMap<Lie, u32>,
     told: BTreeMap<Lie, u64>,
+    /// Of these, the ones on streams.
+    told_on_streams: BTreeMap<Lie, u64>,
+    /// What is said now goes down a stream.
+    streaming: bool,
     /// Lies that are told at the next opportunity, whatever the habits.
     next: VecDeque<Lie>,
     /// What went by, to be told elsewhere.
@@ -94,19 +101,23 @@ impl LyingNode {
     /// order get the same lies.
     #[must_use]
     pub fn new(honest: Arc<dyn Network>, seed: u64) -> Arc<Self> {
-        Arc::new(Self {
+        Self::by(Liar {
             honest,
             mind: Arc::new(Mutex::new(Mind {
                 random: StdRng::seed_from_u64(seed),
                 habits: BTreeMap::new(),
                 told: BTreeMap::new(),
+                told_on_streams: BTreeMap::new(),
+                streaming: false,
                 next: VecDeque::new(),
                 overheard: VecDeque::new(),
                 updates: VecDeque::new(),
             })),
         })
     }
+}
 
+impl Liar {
     /// Tells this lie from now on whenever it can, in so many percent of the cases.
     pub fn lie(&self, lie: Lie, percent: u32) {
         self.mind.lock().habits.insert(lie, percent);
@@ -129,6 +140,12 @@ impl LyingNode {
     pub fn told(&self) -> BTreeMap<Lie, u64> {
         self.mind.lock().told.clone()
     }
+
+    /// How often each lie was told on a stream.
+    #[must_use]
+    pub fn told_on_streams(&self) -> BTreeMap<Lie, u64> {
+        self.mind.lock().told_on_streams.clone()
+    }
 }
 
 impl Mind {
@@ -145,6 +162,9 @@ impl Mind {
 
     fn note(&mut self, lie: Lie) {
         *self.told.entry(lie).or_default() += 1;
+        if self.streaming {
+            *self.told_on_streams.entry(lie).or_default() += 1;
+        }
     }
 
     fn place(&mut self, length: usize) -> usize {
@@ -255,8 +275,8 @@ impl Mind {
         page
     }
 
-    fn identities(&mut self, logs: &mut [Vec<IdentityEntry>]) {
-        for log in logs {
+    fn identities(&mut self, logs: &mut [IdentityLog]) {
+        for log in logs.iter_mut().flatten() {
             self.updates.extend(log.iter().cloned());
             while self.updates.len() > OVERHEARD {
                 self.updates.pop_front();
@@ -309,47 +329,18 @@ fn lost() -> NetworkError {
 }
 
 #[async_trait]
-impl Network for LyingNode {
-    fn address(&self) -> &str {
-        self.honest.address()
-    }
-
-    async fn inbox_ids(&self, ids: &[Identifier]) -> Result<Vec<Option<InboxId>>, NetworkError> {
-        self.honest.inbox_ids(ids).await
+impl Meddler for Liar {
+    fn behind(&self) -> &dyn Network {
+        &*self.honest
     }
 
     async fn identity_updates(
         &self,
         wanted: &[(InboxId, u64)],
-    ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
+    ) -> Result<Vec<IdentityLog>, NetworkError> {
         let mut logs = self.honest.identity_updates(wanted).await?;
         self.mind.lock().identities(&mut logs);
         Ok(logs)
-    }
-
-    async fn publish_identity_update(
-        &self,
-        inbox: &InboxId,
-        update: Bytes,
-    ) -> Result<(), NetworkError> {
-        self.honest.publish_identity_update(inbox, update).await
-    }
-
-    async fn verify_contract_signatures(
-        &self,
-        checks: &[ContractCheck],
-    ) -> Result<Vec<ContractAnswer>, NetworkError> {
-        self.honest.verify_contract_signatures(checks).await
-    }
-
-    async fn upload_key_package(
-        &self,
-        installation: &InstallationKey,
-        key_package: Bytes,
-    ) -> Result<(), NetworkError> {
-        self.honest
-            .upload_key_package(installation, key_package)
-            .await
     }
 
     async fn key_packages(
@@ -407,17 +398,13 @@ impl Network for LyingNode {
         Ok(newest)
     }
 
-    async fn publish_welcomes(&self, welcomes: Vec<Welcome>) -> Result<(), NetworkError> {
-        self.honest.publish_welcomes(welcomes).await
-    }
-
     async fn welcomes(
         &self,
-        destination: &InstallationKey,
+        to: &InstallationKey,
         after: &Cursor,
         limit: usize,
     ) -> Result<Page<WelcomeEnvelope>, NetworkError> {
-        let page = self.honest.welcomes(destination, after, limit).await?;
+        let page = self.honest.welcomes(to, after, limit).await?;
         let envelopes = self.mind.lock().welcomes(page.envelopes);
         let more = page.more && !envelopes.is_empty();
         Ok(Page { envelopes, more })
@@ -427,7 +414,8 @@ impl Network for LyingNode {
         let mind = Arc::clone(&self.mind);
         self.honest.subscribe(topics).changed(move |event| {
             let mut mind = mind.lock();
-            match event {
+            mind.streaming = true;
+            let event = match event {
                 Event::Groups(envelopes) => {
                     let envelopes = mind.groups(None, envelopes);
                     (!envelopes.is_empty()).then_some(Event::Groups(envelopes))
@@ -437,23 +425,10 @@ impl Network for LyingNode {
                     (!envelopes.is_empty()).then_some(Event::Welcomes(envelopes))
                 }
                 other => Some(other),
-            }
+            };
+            mind.streaming = false;
+            event
         })
-    }
-
-    async fn publish_commit_log(
-        &self,
-        entries: Vec<OutgoingCommitLogEntry>,
-    ) -> Result<(), NetworkError> {
-        self.honest.publish_commit_log(entries).await
-    }
-
-    async fn commit_log(
-        &self,
-        wanted: &[(GroupId, u64)],
-        limit: usize,
-    ) -> Result<Vec<Vec<CommitLogEntry>>, NetworkError> {
-        self.honest.commit_log(wanted, limit).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) making: tokio::sync::Mutex<()>,
     /// What others were seen to say of our groups' commits.
     pub(crate) compared: parking_lot::Mutex<BTreeMap<GroupId, Compared>>,
+    /// Whether the place in the log of welcomes was compared with what the node has.
+    pub(crate) welcomes_checked: AtomicBool,
     last_ns: AtomicU64,
 }
 
@@ -146,6 +148,7 @@ impl Core {
             readding: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
             compared: parking_lot::Mutex::default(),
+            welcomes_checked: AtomicBool::new(false),
             last_ns: AtomicU64::new(0),
         }
     }

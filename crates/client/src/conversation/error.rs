@@ -140,9 +140,14 @@ impl ConversationError {
                  again"
                     .into()
             }
-            Self::LockedOut(_) | Self::Forked(_) => {
+            Self::LockedOut(_) => {
                 "ask a super admin to add this installation again, or register this inbox on a new \
                  installation"
+                    .into()
+            }
+            Self::Forked(_) => {
+                "ask to be added again (`folkmoot xmtp conversation request-readd`), start a dm \
+                 anew, or register this inbox on a new installation"
                     .into()
             }
             Self::Paused(version) => format!("use a program that understands version {version}"),

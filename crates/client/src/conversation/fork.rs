@@ -54,6 +54,9 @@ pub(crate) async fn watch(core: Weak<Core>) {
     loop {
         tokio::time::sleep(TICK).await;
         let Some(core) = core.upgrade() else { return };
+        if let Err(cause) = core.look_for_overruns().await {
+            tracing::debug!(%cause, "places in the logs could not be compared; they will be later");
+        }
         if let Err(cause) = core.look_for_forks().await {
             tracing::debug!(%cause, "commit logs could not be compared; they will be later");
         }
@@ -295,9 +298,10 @@ impl Core {
     }
 }
 
-/// What we saw, newest first.
+/// What we saw since we made or last joined the group, newest first. What we saw in an earlier life
+/// says nothing about this one.
 fn seen(ours: &[CommitLogEntry]) -> Vec<Seen> {
-    let known = ours.iter().rev().filter(|entry| entry.sequence > 0);
+    let known = ours.iter().rev().take_while(|entry| entry.sequence > 0);
     known
         .map(|entry| Seen {
             commit_sequence_id: entry.sequence,

@@ -14,7 +14,7 @@ use folkmoot_conversation::{
     wrapped_to,
 };
 use folkmoot_wire::{
-    COMMIT_ORIGINATOR, GroupId, VectorClock,
+    COMMIT_ORIGINATOR, GroupId, InboxId, VectorClock,
     proto::xmtp::mls::api::v1::{WelcomeMessage, welcome_message},
 };
 
@@ -23,6 +23,7 @@ use super::{
     changes::Change,
     content,
     core::Core,
+    parked::PendingWelcome,
     readd::Readd,
     rows::{self, Batch, ConversationRow, CursorKind, MembershipState, Overwrite},
     state::State,
@@ -74,6 +75,9 @@ impl Core {
                 .await?;
             let page = self.network.welcomes(&me, &after, PAGE).await?;
             let (more, none) = (page.more, page.envelopes.is_empty());
+            if none && self.step_back_in_welcomes(&after).await? {
+                continue;
+            }
             joined.extend(self.take_welcomes(page.envelopes).await?);
             if !more || none {
                 break;
@@ -113,7 +117,7 @@ impl Core {
                 continue;
             }
             let place = (envelope.originator, envelope.sequence);
-            let kept = self.db.read(|db| Ok(rows::PendingWelcome::count(db)?));
+            let kept = self.db.read(|db| Ok(PendingWelcome::count(db)?));
             let waits: &[_] = match kept.await? {
                 ..PATIENCE => &POINTER_WAITS,
                 _ => &[],
@@ -213,7 +217,7 @@ impl Core {
     async fn keep_welcome(&self, envelope: &WelcomeEnvelope) -> Result<(), Error> {
         let now_ns = self.now_ns();
         let me = self.me.key();
-        let pending = rows::PendingWelcome {
+        let pending = PendingWelcome {
             envelope: envelope.clone(),
             attempts: 0,
             retry_ns: now_ns + RETRY_NS,
@@ -239,7 +243,7 @@ impl Core {
         let me = self.me.key();
         let due = self
             .db
-            .read(move |db| Ok(rows::PendingWelcome::due(db, me, now_ns)?))
+            .read(move |db| Ok(PendingWelcome::due(db, me, now_ns)?))
             .await?;
         let mut joined = Vec::new();
         for mut pending in due {
@@ -323,7 +327,8 @@ impl Core {
                 state.finish();
                 return Ok(Outcome::Passed);
             }
-            if !may_replace(old, &facts, &joined) {
+            let trusted = old.is_locked_out() && self.trusts(joined.added_by.inbox_id).await?;
+            if !may_replace(old, &facts, &joined, trusted) {
                 state.finish();
                 let cause = "it is no continuation of the group that has its id here";
                 return Ok(Outcome::Useless(cause.into()));
@@ -353,6 +358,14 @@ impl Core {
         self.live.remove(&id);
         self.live.add(&id, cursor);
         Ok(Outcome::Joined(id))
+    }
+
+    /// Whether we said of somebody that they may write to us.
+    async fn trusts(&self, inbox_id: InboxId) -> Result<bool, Error> {
+        let entity = ConsentEntity::Inbox(inbox_id);
+        let consent = self.db.read(move |db| Ok(consent::load(db, &entity)?));
+        let consent = consent.await?;
+        Ok(consent.is_some_and(|one| one.state == ConsentState::Allowed))
     }
 
     /// What is stored about a group.
@@ -390,8 +403,14 @@ fn concerns_all(cause: &Error) -> bool {
 /// Whether a group may take the place of the one that has its id here. Whoever knows an id can
 /// make another group of that id and invite us to it: what we say would go to strangers. So it must
 /// be the same conversation by what nobody can change, and as long as we are members, a member
-/// must have added us.
-fn may_replace(old: &ConversationRow, facts: &WelcomeFacts, joined: &Joined) -> bool {
+/// must have added us. An installation that is locked out knows the members of long ago only: there
+/// it may also be somebody whom we trust by consent.
+fn may_replace(
+    old: &ConversationRow,
+    facts: &WelcomeFacts,
+    joined: &Joined,
+    trusted: bool,
+) -> bool {
     if old.membership == MembershipState::Restored {
         // An archive tells no more than that there was such a group.
         return true;
@@ -404,7 +423,7 @@ fn may_replace(old: &ConversationRow, facts: &WelcomeFacts, joined: &Joined) -> 
         let membership = old.context.parts().membership();
         membership.is_ok_and(|before| before.members.contains_key(&joined.added_by.inbox_id))
     };
-    metadata(&facts.context) == Some(before) && (!old.active || by_member())
+    metadata(&facts.context) == Some(before) && (!old.active || trusted || by_member())
 }
 
 /// A conversation that is about to be entered.

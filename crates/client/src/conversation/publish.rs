@@ -41,6 +41,8 @@ pub(crate) struct QueuedSend {
     pub(crate) envelope: Vec<u8>,
     pub(crate) message: MessageRow,
     pub(crate) should_push: bool,
+    /// Also when those who share the group's history cannot read it.
+    pub(crate) despite_fork: bool,
     pub(crate) reply: oneshot::Sender<Result<MessageId, Error>>,
 }
 
@@ -66,7 +68,19 @@ impl Core {
     /// Sends everything that is queued at `slot`, as one batch.
     pub(crate) async fn send_queued(self: &Arc<Self>, slot: &Arc<Slot>) {
         let mut state = slot.lock().await;
-        let queued = std::mem::take(&mut *slot.sends.lock());
+        let mut queued = std::mem::take(&mut *slot.sends.lock());
+        if queued.iter().any(|one| !one.despite_fork)
+            && let Ok(loaded) = state.load(self).await
+            && let Err(cause) = loaded.shares_history()
+        {
+            let (refused, sent): (Vec<_>, Vec<_>) =
+                queued.into_iter().partition(|one| !one.despite_fork);
+            queued = sent;
+            for one in refused {
+                // Whoever asked may be gone.
+                let _ = one.reply.send(Err(cause.clone().into()));
+            }
+        }
         if queued.is_empty() {
             state.finish();
             return;
@@ -277,6 +291,7 @@ impl State {
     ) -> Result<(), Error> {
         let loaded = self.load(core).await?;
         loaded.can_send()?;
+        loaded.shares_history()?;
         message.by_super_admin = loaded.is_super_admin(&core.me.inbox_id());
         let mut intent = Intent::new(Wish::Send(envelope));
         intent.message_id = Some(message.id);
@@ -420,7 +435,10 @@ impl State {
             self.send_welcomes(core).await?;
             return Ok(0);
         }
-        let count = self.receive(core).await?;
+        let mut count = self.receive(core).await?;
+        if count == 0 && self.doubted && self.step_back(core).await? {
+            count = self.receive(core).await?;
+        }
         if self.has_work() {
             self.publish(core).await?;
             self.receive(core).await?;
@@ -805,6 +823,16 @@ impl Loaded {
         match &self.row.paused_for {
             Some(version) => Err(ConversationError::Paused(version.clone()).into()),
             None => Ok(()),
+        }
+    }
+
+    /// Whether others can read what we say, or from where on they cannot. Only what members wrote
+    /// to the commit log counts: something that merely fits nothing here may come from anybody, who
+    /// could silence us with it.
+    pub(crate) fn shares_history(&self) -> Result<(), ConversationError> {
+        match self.row.trouble {
+            Some((Trouble::Forked, at)) => Err(ConversationError::Forked(at)),
+            _ => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@
 //! What is to be asked and to be answered is stored, and worked off until it is done: by each sync
 //! of all conversations, and in the background.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use folkmoot_conversation::{
     ConsentEntity, ConsentState, Leaf,
@@ -138,6 +138,21 @@ impl Readd {
              WHERE due_ns <= ?1",
         )?
         .query_map([now_ns.cast_signed()], Self::read)?
+        .collect()
+    }
+
+    /// The installations of a group that are still to be added again.
+    pub(super) fn open(
+        db: &Connection,
+        group: &GroupId,
+    ) -> rusqlite::Result<BTreeSet<InstallationKey>> {
+        db.prepare_cached(
+            "SELECT installation FROM readd WHERE group_id = ?1 AND due_ns IS NOT NULL",
+        )?
+        .query_map([group.as_bytes()], |row| {
+            let installation = row.get_ref(0)?.as_blob()?;
+            InstallationKey::try_from(installation).map_err(|_| strange(0))
+        })?
         .collect()
     }
 

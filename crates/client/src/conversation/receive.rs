@@ -261,6 +261,10 @@ impl Loaded {
         if envelope.sequence <= self.cursor.last_seen(envelope.originator) {
             return Ok(Step::Next);
         }
+        if self.read_before.remove(&envelope.sequence) {
+            self.pass(batch, envelope);
+            return Ok(Step::Next);
+        }
         let Some(header) = private_header(&self.row.id, &envelope.data) else {
             self.pass(batch, envelope);
             return Ok(Step::Next);
@@ -377,8 +381,11 @@ impl Loaded {
         };
         match incoming {
             Incoming::Application {
-                sender, plaintext, ..
+                sender,
+                epoch,
+                plaintext,
             } => {
+                batch.hear(sender.installation, epoch, envelope.created_ns);
                 let by_super_admin = self.is_super_admin(&sender.inbox_id);
                 let expire_ns = self.expiry(batch.now_ns);
                 match content::read(Arrival {
@@ -667,6 +674,9 @@ impl Loaded {
             sender: facts.committer.map(|leaf| leaf.inbox_id),
             cause: format!("{:?}", summary.kind()),
         });
+        if let Some(committer) = facts.committer {
+            batch.hear(committer.installation, group.epoch(), envelope.created_ns);
+        }
         self.row.epoch = group.epoch();
         self.row.context = group.context();
         self.row.active = group.is_active();

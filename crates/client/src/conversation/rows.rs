@@ -16,11 +16,9 @@ use zeroize::Zeroizing;
 use super::{
     intent::{Intent, IntentState, Wish},
     readd::Readd,
+    standing::{self, Heard},
 };
-use crate::{
-    message,
-    network::{GroupEnvelope, Welcome, WelcomeContent, WelcomeEnvelope},
-};
+use crate::{message, network::GroupEnvelope};
 
 /// How this inbox stands to a conversation.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -120,6 +118,15 @@ impl ConversationRow {
     /// Whether this installation can follow the group no further.
     pub(crate) const fn is_locked_out(&self) -> bool {
         matches!(self.trouble, Some((Trouble::LockedOut, _)))
+    }
+
+    /// Whether what is said in it reaches others.
+    pub(crate) const fn is_usable(&self) -> bool {
+        let lost = matches!(
+            self.trouble,
+            Some((Trouble::LockedOut | Trouble::Forked, _))
+        );
+        self.active && !lost
     }
 
     /// Waits no longer for a version that `own` has reached: the program is newer than when this
@@ -275,6 +282,8 @@ pub(crate) struct Batch {
     pub(crate) read_early: Vec<(u32, u64)>,
     /// This installation lost the group and wants to be added again.
     pub(crate) wants_readd: Option<InstallationKey>,
+    /// Installations that said something, and in which epoch.
+    pub(crate) heard: BTreeMap<InstallationKey, Heard>,
     /// Installations that were added again, with the commit that did it.
     pub(crate) readded: Vec<(InstallationKey, u64)>,
     /// A consent to set if none is recorded, or in any case.
@@ -324,9 +333,20 @@ impl Batch {
             && self.commits.is_empty()
             && self.early.is_empty()
             && self.wants_readd.is_none()
+            && self.heard.is_empty()
             && self.readded.is_empty()
             && self.read_early.is_empty()
             && self.consent.is_none()
+    }
+
+    /// Notes that an installation was heard, which has reached `epoch`.
+    pub(crate) fn hear(&mut self, installation: InstallationKey, epoch: u64, at_ns: u64) {
+        let heard = self
+            .heard
+            .entry(installation)
+            .or_insert(Heard { epoch, at_ns });
+        heard.epoch = heard.epoch.max(epoch);
+        heard.at_ns = heard.at_ns.max(at_ns);
     }
 
     /// Whether an entry of a DM says again what one in a copy of it says: that somebody was added.
@@ -409,6 +429,9 @@ impl Batch {
             last_message = last_message.max(delivered.created_ns);
         }
         places.keep(db)?;
+        for (installation, heard) in &self.heard {
+            standing::note(db, group, *installation, *heard)?;
+        }
         for id in &self.failed {
             db.prepare_cached("UPDATE message SET delivery = 3 WHERE id = ?1 AND delivery = 1")?
                 .execute([id.as_bytes()])?;
@@ -570,7 +593,7 @@ pub(crate) enum CursorKind {
 }
 
 impl CursorKind {
-    const fn code(self) -> i64 {
+    pub(super) const fn code(self) -> i64 {
         match self {
             Self::Welcomes => 1,
             Self::Group => 2,
@@ -887,6 +910,7 @@ pub(crate) fn delete_conversation(db: &Connection, id: &GroupId) -> rusqlite::Re
         "DELETE FROM commit_log WHERE group_id = ?1",
         "DELETE FROM early_message WHERE group_id = ?1",
         "DELETE FROM readd WHERE group_id = ?1",
+        "DELETE FROM heard WHERE group_id = ?1",
     ] {
         db.execute(sql, [id])?;
     }
@@ -968,121 +992,6 @@ pub(crate) fn newest_commits(db: &Connection) -> rusqlite::Result<BTreeMap<Group
         .collect()
 }
 
-/// A welcome that could not be taken yet.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct PendingWelcome {
-    pub(crate) envelope: WelcomeEnvelope,
-    pub(crate) attempts: u32,
-    pub(crate) retry_ns: u64,
-    pub(crate) give_up_ns: u64,
-}
-
-/// Welcomes that are kept for later; of more than these, the oldest go. Anybody can send some.
-const MOST_PENDING: u32 = 200;
-
-impl PendingWelcome {
-    /// Keeps it, in place of what was known about the same one.
-    pub(crate) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
-        let nothing = Bytes::new();
-        let (is_pointer, data, key, algorithm, metadata) = match &self.envelope.welcome.content {
-            WelcomeContent::Welcome {
-                data,
-                hpke_public_key,
-                wrapper_algorithm,
-                metadata,
-            } => (false, data, hpke_public_key, wrapper_algorithm, metadata),
-            WelcomeContent::Pointer {
-                data,
-                hpke_public_key,
-                wrapper_algorithm,
-            } => (true, data, hpke_public_key, wrapper_algorithm, &nothing),
-        };
-        db.prepare_cached(
-            "INSERT OR REPLACE INTO pending_welcome VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
-                 ?10, ?11)",
-        )?
-        .execute(params![
-            self.envelope.originator,
-            self.envelope.sequence.cast_signed(),
-            self.envelope.created_ns.cast_signed(),
-            is_pointer,
-            &data[..],
-            &key[..],
-            algorithm,
-            &metadata[..],
-            self.attempts,
-            self.retry_ns.cast_signed(),
-            self.give_up_ns.cast_signed(),
-        ])?;
-        db.prepare_cached(
-            "DELETE FROM pending_welcome WHERE rowid IN
-                 (SELECT rowid FROM pending_welcome ORDER BY give_up_ns DESC LIMIT -1 OFFSET ?1)",
-        )?
-        .execute([MOST_PENDING])?;
-        Ok(())
-    }
-
-    /// How many there are.
-    pub(crate) fn count(db: &Connection) -> rusqlite::Result<u32> {
-        db.prepare_cached("SELECT count(*) FROM pending_welcome")?
-            .query_row([], |row| row.get(0))
-    }
-
-    pub(crate) fn delete(&self, db: &Connection) -> rusqlite::Result<()> {
-        db.prepare_cached("DELETE FROM pending_welcome WHERE originator = ?1 AND sequence = ?2")?
-            .execute(params![
-                self.envelope.originator,
-                self.envelope.sequence.cast_signed()
-            ])?;
-        Ok(())
-    }
-
-    /// Those to `me` whose time has come, oldest first.
-    pub(crate) fn due(
-        db: &Connection,
-        me: InstallationKey,
-        now_ns: u64,
-    ) -> rusqlite::Result<Vec<Self>> {
-        db.prepare_cached(
-            "SELECT originator, sequence, created_ns, is_pointer, data, wrapper_key, algorithm,
-                 metadata, attempts, retry_ns, give_up_ns
-             FROM pending_welcome WHERE retry_ns <= ?1 ORDER BY give_up_ns",
-        )?
-        .query_map([now_ns.cast_signed()], |row| {
-            let bytes = |column| row.get::<_, Vec<u8>>(column).map(Bytes::from);
-            let content = if row.get(3)? {
-                WelcomeContent::Pointer {
-                    data: bytes(4)?,
-                    hpke_public_key: bytes(5)?,
-                    wrapper_algorithm: row.get(6)?,
-                }
-            } else {
-                WelcomeContent::Welcome {
-                    data: bytes(4)?,
-                    hpke_public_key: bytes(5)?,
-                    wrapper_algorithm: row.get(6)?,
-                    metadata: bytes(7)?,
-                }
-            };
-            Ok(Self {
-                envelope: WelcomeEnvelope {
-                    originator: row.get(0)?,
-                    sequence: time(row, 1)?,
-                    created_ns: time(row, 2)?,
-                    welcome: Welcome {
-                        destination: me,
-                        content,
-                    },
-                },
-                attempts: row.get(8)?,
-                retry_ns: time(row, 9)?,
-                give_up_ns: time(row, 10)?,
-            })
-        })?
-        .collect()
-    }
-}
-
 pub(crate) fn group_id(row: &Row<'_>, column: usize) -> rusqlite::Result<GroupId> {
     let bytes = row.get_ref(column)?.as_blob()?;
     GroupId::try_from(bytes).map_err(|_| strange(column))
@@ -1129,49 +1038,6 @@ fn decode_context(mut bytes: &[u8]) -> Option<ContextExtensions> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::{Database, DatabaseOptions};
-
-    #[tokio::test]
-    async fn of_the_welcomes_for_later_the_newest_are_kept() {
-        let me = InstallationKey::from_bytes([1; 32]);
-        let pending = move |sequence| PendingWelcome {
-            envelope: WelcomeEnvelope {
-                originator: 11,
-                sequence,
-                created_ns: 5,
-                welcome: Welcome {
-                    destination: me,
-                    content: match sequence % 2 {
-                        0 => WelcomeContent::Welcome {
-                            data: Bytes::from_static(b"welcome"),
-                            hpke_public_key: Bytes::from_static(b"key"),
-                            wrapper_algorithm: 1,
-                            metadata: Bytes::from_static(b"metadata"),
-                        },
-                        _ => WelcomeContent::Pointer {
-                            data: Bytes::from_static(b"pointer"),
-                            hpke_public_key: Bytes::from_static(b"key"),
-                            wrapper_algorithm: 2,
-                        },
-                    },
-                },
-            },
-            attempts: 3,
-            retry_ns: 7,
-            give_up_ns: 100 + sequence,
-        };
-        let all = u64::from(MOST_PENDING) + 10;
-        let database = Database::open(&DatabaseOptions::in_memory()).unwrap();
-        let due = database.write(move |db| {
-            for sequence in 0..all {
-                pending(sequence).write(db)?;
-            }
-            assert_eq!(PendingWelcome::due(db, me, 6)?, []);
-            Ok(PendingWelcome::due(db, me, 7)?)
-        });
-        let kept: Vec<_> = (10..all).map(pending).collect();
-        assert_eq!(due.await.unwrap(), kept);
-    }
 
     #[test]
     fn a_context_is_stored_as_it_travels() {

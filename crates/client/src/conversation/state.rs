@@ -30,6 +30,9 @@ pub(crate) struct State {
     pub(crate) loaded: Option<Loaded>,
     /// Something was missed: the node must be asked before an envelope of a stream counts.
     pub(crate) behind: bool,
+    /// Nobody has looked yet in this run of the program whether the node has something where we
+    /// stand.
+    pub(crate) doubted: bool,
     /// Whether the log leaves us behind.
     pub(crate) parted: Parted,
     /// Why intents failed, for those who wait for them.
@@ -56,6 +59,8 @@ pub(crate) struct Loaded {
     pub(crate) intents: BTreeMap<i64, Intent>,
     /// Hash of what was sent to the intent that sent it.
     pub(crate) sent: HashMap<[u8; 32], i64>,
+    /// Numbers that come again and were read, after a step back.
+    pub(crate) read_before: BTreeSet<u64>,
     /// Members who asked to leave.
     pub(crate) leaving: BTreeSet<InboxId>,
     /// Messages may be kept that came before the commit that leads to their epoch.
@@ -72,6 +77,7 @@ impl State {
             id,
             loaded: None,
             behind: false,
+            doubted: true,
             parted: Parted::Unknown,
             failures: HashMap::new(),
             acknowledged: HashSet::new(),
@@ -122,6 +128,7 @@ impl State {
                 row,
                 group,
                 cursor,
+                read_before: BTreeSet::new(),
                 leaving: leaving.into_iter().collect(),
                 early,
                 judged: None,

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&[&str]] = &[
         include_str!("schema_v2/early_message.sql"),
     ],
     &[include_str!("schema_v3/readd.sql")],
+    &[include_str!("schema_v4/heard.sql")],
 ];
 
 /// Brings the file to the newest form, or refuses one that is newer than this program.

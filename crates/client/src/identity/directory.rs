@@ -159,7 +159,7 @@ impl Directory {
     ) -> Result<Vec<Result<Option<InboxState>, IdentityError>>, Error> {
         let fetched = self.fetch(inboxes).await?;
         let states = inboxes.iter().map(|inbox| match fetched.stuck.get(inbox) {
-            Some(reason) => Err(IdentityError::Verifier(reason.clone())),
+            Some(reason) => Err(reason.clone()),
             None => state_of(inbox, &fetched.known),
         });
         Ok(states.collect())
@@ -233,7 +233,7 @@ impl Directory {
         if !behind.is_empty() {
             let fetched = self.fetch(&behind).await?;
             if let Some(reason) = fetched.stuck.into_values().next() {
-                return Err(IdentityError::Verifier(reason).into());
+                return Err(reason.into());
             }
             known.extend(fetched.known);
         }
@@ -380,13 +380,27 @@ impl Directory {
         wanted.dedup();
         let now_ns = self.now_ns();
         let logs = self.0.network.identity_updates(&wanted).await?;
+        let mut unavailable = HashMap::new();
+        let answered = wanted.into_iter().zip(logs);
+        let answered = answered.filter_map(|((inbox, after), log)| match log {
+            Ok(log) => Some(((inbox, after), log)),
+            Err(cause) => {
+                tracing::warn!(%inbox, %cause, "an identity log cannot be fetched");
+                let cause = cause.to_string();
+                unavailable.insert(inbox, IdentityError::Unavailable { inbox, cause });
+                None
+            }
+        });
+        let (wanted, logs): (Vec<_>, Vec<_>) = answered.unzip();
         {
             let mut checked = self.0.checked_ns.lock();
             checked.extend(wanted.iter().map(|(inbox, _)| (*inbox, now_ns)));
         }
         if logs.iter().all(Vec::is_empty) && anew.is_empty() {
-            let stuck = HashMap::new();
-            return Ok(Fetched { known, stuck });
+            return Ok(Fetched {
+                known,
+                stuck: unavailable,
+            });
         }
         let verdicts = self.ask_contracts(logs.iter().flatten()).await?;
 
@@ -416,9 +430,9 @@ impl Directory {
         };
         let stuck = followed.iter().filter_map(|(inbox, _, _, stuck)| {
             let reason = stuck.clone()?;
-            Some((*inbox, reason))
+            Some((*inbox, IdentityError::Verifier(reason)))
         });
-        let stuck = stuck.collect();
+        let stuck = stuck.chain(unavailable).collect();
         let changed = followed.iter().map(|(inbox, ..)| *inbox).collect();
         let keep = move |transaction: &Transaction<'_>| {
             let mut all = HashMap::with_capacity(followed.len());
@@ -502,8 +516,8 @@ impl Log {
 /// What the network has of some logs.
 struct Fetched {
     known: HashMap<InboxId, Known>,
-    /// Logs with an update about which nothing can be said yet, and why.
-    stuck: HashMap<InboxId, String>,
+    /// Logs about which, or about an update of which, nothing can be said yet, and why.
+    stuck: HashMap<InboxId, IdentityError>,
 }
 
 fn state_of(

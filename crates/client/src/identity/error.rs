@@ -80,6 +80,14 @@ pub enum IdentityError {
         /// How many there are.
         installations: usize,
     },
+    /// The network cannot give the log of this inbox; those of others it can.
+    #[error("the log of inbox {inbox} cannot be fetched: {cause}")]
+    Unavailable {
+        /// Whose log.
+        inbox: InboxId,
+        /// What the network says.
+        cause: String,
+    },
     /// The network knows no such inbox.
     #[error("inbox {0} does not exist on this network")]
     UnknownInbox(InboxId),
@@ -94,7 +102,7 @@ impl IdentityError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Association(error) => error.is_retryable(),
-            Self::NotVisible(_) | Self::Verifier(_) => true,
+            Self::NotVisible(_) | Self::Unavailable { .. } | Self::Verifier(_) => true,
             _ => false,
         }
     }

@@ -204,7 +204,11 @@ impl Connection {
             }
         };
         // Whoever refuses is there as well.
-        if answer.as_ref().err().is_none_or(|status| !could_not_connect(status)) {
+        if answer
+            .as_ref()
+            .err()
+            .is_none_or(|status| !could_not_connect(status))
+        {
             self.reached.store(true, Ordering::Relaxed);
         }
         answer

@@ -32,13 +32,13 @@ use tonic::Status;
 
 use self::envelope::Opened;
 use super::{
-    CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, Network, NetworkError,
-    NetworkOptions, Newest, OutgoingCommitLogEntry, OutgoingMessage, Page, Subscription, Topics,
-    Welcome, WelcomeEnvelope,
+    CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, IdentityLog, Network,
+    NetworkError, NetworkOptions, Newest, OutgoingCommitLogEntry, OutgoingMessage, Page,
+    Subscription, Topics, Welcome, WelcomeEnvelope,
     batch::batches,
     connection::{Connection, MOST_BYTES, Repeat, Service},
     link::{self, welcome_topic},
-    v3::{self, bad, expect_count, in_order},
+    v3::{self, bad, expect_count, in_order, wire::skip},
 };
 
 /// Rows that a node gives at once.
@@ -124,13 +124,14 @@ impl D14n {
         answer
     }
 
-    /// A page of what `seen` has not seen of `topics`.
+    /// A page of what `seen` has not seen of `topics`, and how many rows it had with those that do
+    /// not even say where they stand: they are left out.
     async fn page(
         &self,
         topics: Vec<Bytes>,
         seen: &Cursor,
         limit: u32,
-    ) -> Result<Vec<Opened>, NetworkError> {
+    ) -> Result<(Vec<Opened>, usize), NetworkError> {
         const CALL: &str = "ReplicationApi/QueryEnvelopes";
         let request = QueryEnvelopesRequest {
             query: Some(EnvelopesQuery {
@@ -145,10 +146,10 @@ impl D14n {
             async move { node_client(service).query_envelopes(request).await }
         };
         let answer = self.ask(CALL, call).await?;
+        let rows = answer.envelopes.len();
         let opened = answer.envelopes.into_iter().map(Opened::open);
-        opened
-            .map(|one| one.map_err(|wrong| wrong.of(CALL)))
-            .collect()
+        let readable = opened.filter_map(|one| one.map_err(skip).ok());
+        Ok((readable.collect(), rows))
     }
 
     /// All that `seen` has not seen of `topics`, up to a bound; and whether the bound cut it.
@@ -161,8 +162,8 @@ impl D14n {
         let mut all: Vec<Opened> = Vec::new();
         let mut held = 0;
         loop {
-            let page = self.page(topics.clone(), &seen, PAGE).await?;
-            let rows = page.len();
+            let (page, rows) = self.page(topics.clone(), &seen, PAGE).await?;
+            let nothing_new = page.is_empty();
             let bytes: usize = page.iter().map(|one| one.bytes).sum();
             for one in &page {
                 if one.sequence <= seen.last_seen(one.originator) {
@@ -177,7 +178,8 @@ impl D14n {
             }
             all.extend(page);
             held += bytes;
-            if rows < PAGE as usize && bytes < CUT_BYTES {
+            // From where to go on after rows that cannot be read, nobody knows.
+            if nothing_new || rows < PAGE as usize && bytes < CUT_BYTES {
                 return Ok((all, false));
             }
             if all.len() >= MOST_ROWS || held >= MOST_HELD_BYTES {
@@ -215,11 +217,12 @@ impl D14n {
             answer => answer?,
         };
         expect_count(CALL, "results", topics.len(), answer.results.len())?;
-        let opened = answer.results.into_iter().map(|one| {
-            let opened = one.originator_envelope.map(Opened::open);
-            opened.transpose().map_err(|wrong| wrong.of(CALL))
-        });
-        opened.collect()
+        let envelopes = answer
+            .results
+            .into_iter()
+            .map(|one| one.originator_envelope);
+        let opened = envelopes.map(|one| Opened::open(one?).map_err(skip).ok());
+        Ok(opened.collect())
     }
 
     /// What a few inboxes have in their logs after the lowest of the given numbers. A log that is
@@ -336,7 +339,7 @@ impl Network for D14n {
     async fn identity_updates(
         &self,
         wanted: &[(InboxId, u64)],
-    ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
+    ) -> Result<Vec<IdentityLog>, NetworkError> {
         // One cursor goes for all topics of a question: those with near cursors ask together.
         let mut sorted = wanted.to_vec();
         sorted.sort_by_key(|(_, after)| *after);
@@ -350,9 +353,10 @@ impl Network for D14n {
         }
         let log = |(inbox, after): &(InboxId, u64)| {
             let log = logs.get(inbox).into_iter().flatten();
-            log.filter(|entry| entry.sequence > *after)
+            Ok(log
+                .filter(|entry| entry.sequence > *after)
                 .cloned()
-                .collect()
+                .collect())
         };
         Ok(wanted.iter().map(log).collect())
     }

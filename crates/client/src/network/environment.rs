@@ -54,7 +54,10 @@ pub struct NetworkOptions {
 /// front of a screen learns why nothing happens. It is told once for each address, and never of one
 /// that has answered before.
 #[derive(Clone)]
-pub struct OnWaiting(Arc<dyn Fn(&str, Duration) + Send + Sync>);
+pub struct OnWaiting(Arc<Notice>);
+
+/// Takes an address and how long an answer may take.
+type Notice = dyn Fn(&str, Duration) + Send + Sync;
 
 impl OnWaiting {
     /// Calls `notice` with the address that does not answer and how long an answer may take in all.

@@ -45,11 +45,12 @@ pub trait Network: Send + Sync + 'static {
         identifiers: &[Identifier],
     ) -> Result<Vec<Option<InboxId>>, NetworkError>;
 
-    /// For each inbox the updates after a sequence id, ascending, in the order of `wanted`.
+    /// For each inbox the updates after a sequence id, ascending, in the order of `wanted`. What
+    /// is wrong with one log alone, such as one that no answer has room for, is told in its place.
     async fn identity_updates(
         &self,
         wanted: &[(InboxId, u64)],
-    ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError>;
+    ) -> Result<Vec<IdentityLog>, NetworkError>;
 
     /// Appends an encoded `IdentityUpdate` to the log of `inbox`. Not to be repeated without
     /// looking: a second copy is refused as a replay.
@@ -154,6 +155,9 @@ pub struct IdentityEntry {
     /// The encoded `IdentityUpdate`, as it was published.
     pub update: Bytes,
 }
+
+/// What the network says of one inbox's log, or why it cannot say it.
+pub type IdentityLog = Result<Vec<IdentityEntry>, NetworkError>;
 
 /// What is known about a contract wallet's signature.
 #[derive(Clone, Debug, Eq, PartialEq)]

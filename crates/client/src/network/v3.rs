@@ -21,9 +21,9 @@ use folkmoot_wire::{
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 
 use super::{
-    CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, Network, NetworkError,
-    NetworkOptions, Newest, OutgoingCommitLogEntry, OutgoingMessage, Page, Subscription, Topics,
-    V3_MESSAGES, V3_WELCOMES, Welcome, WelcomeContent, WelcomeEnvelope,
+    CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, IdentityLog, Network,
+    NetworkError, NetworkOptions, Newest, OutgoingCommitLogEntry, OutgoingMessage, Page,
+    Subscription, Topics, V3_MESSAGES, V3_WELCOMES, Welcome, WelcomeContent, WelcomeEnvelope,
     batch::batches,
     connection::{Connection, MOST_BYTES, Repeat, Service},
     link, v3_group_id,
@@ -46,6 +46,9 @@ const LOG_ENTRIES_AT_ONCE: usize = 10;
 const LOGS_AT_ONCE: usize = 20;
 /// Most rows in a page.
 const PAGE: usize = 100;
+/// The largest id that is believed: a node that numbers one envelope in each microsecond comes to it
+/// after nine years.
+const LARGEST_ID: u64 = 1 << 48;
 
 /// A v3 node.
 pub(super) struct V3 {
@@ -102,7 +105,7 @@ impl V3 {
     async fn identity_logs(
         &self,
         wanted: &[(InboxId, u64)],
-    ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
+    ) -> Result<Vec<IdentityLog>, NetworkError> {
         const CALL: &str = "IdentityApi/GetIdentityUpdates";
         let requests = wanted.iter().map(|(inbox, sequence_id)| {
             identity::get_identity_updates_request::Request {
@@ -124,12 +127,36 @@ impl V3 {
                 logs.extend(Box::pin(self.identity_logs(others)).await?);
                 return Ok(logs);
             }
+            // This one alone: it says nothing about the others.
+            Err(error) if error.is_too_large() => return Ok(vec![Err(error)]),
             answer => answer?,
         };
         expect_count(CALL, "responses", wanted.len(), answer.responses.len())?;
         let logs = wanted.iter().zip(answer.responses);
-        logs.map(|((inbox, after), log)| identity_log(CALL, inbox, *after, log))
-            .collect()
+        let logs = logs.map(|((inbox, after), log)| identity_log(CALL, inbox, *after, log));
+        Ok(logs.collect())
+    }
+
+    /// A page of a log, of at most `limit` rows: fewer, if so many are more than an answer holds.
+    async fn page<T, F>(
+        &self,
+        call: &'static str,
+        limit: usize,
+        ask: impl Fn(Service, usize) -> F,
+    ) -> Result<T, NetworkError>
+    where
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        let mut limit = limit.clamp(1, PAGE);
+        loop {
+            let answer = self
+                .connection
+                .call(call, Repeat::Safe, |service| ask(service, limit));
+            match answer.await {
+                Err(error) if error.is_too_large() && limit > 1 => limit /= 2,
+                answer => return answer,
+            }
+        }
     }
 }
 
@@ -180,7 +207,7 @@ impl Network for V3 {
     async fn identity_updates(
         &self,
         wanted: &[(InboxId, u64)],
-    ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
+    ) -> Result<Vec<IdentityLog>, NetworkError> {
         let questions = wanted.chunks(INBOXES_AT_ONCE);
         let questions = questions.map(|chunk| self.identity_logs(chunk).boxed());
         let logs = in_order(questions.collect()).await?;
@@ -274,21 +301,21 @@ impl Network for V3 {
         limit: usize,
     ) -> Result<Page<GroupEnvelope>, NetworkError> {
         const CALL: &str = "MlsApi/QueryGroupMessages";
-        let limit = limit.clamp(1, PAGE);
-        let request = mls::QueryGroupMessagesRequest {
-            group_id: Bytes::copy_from_slice(group.as_bytes()),
-            paging_info: Some(ascending(v3_group_id(after), limit)),
-        };
-        let call = |service| {
-            let request = request.clone();
+        let ask = |service, limit| {
+            let request = mls::QueryGroupMessagesRequest {
+                group_id: Bytes::copy_from_slice(group.as_bytes()),
+                paging_info: Some(ascending(v3_group_id(after), limit)),
+            };
             async move { mls_client(service).query_group_messages(request).await }
         };
-        let answer = self.connection.call(CALL, Repeat::Safe, call).await?;
+        let answer = self.page(CALL, limit, ask).await?;
         let more = has_more(answer.paging_info);
         let mut envelopes = Vec::with_capacity(answer.messages.len());
         let mut last = v3_group_id(after);
         for message in answer.messages {
-            let envelope = group_envelope(message).map_err(|wrong| wrong.of(CALL))?;
+            let Some(envelope) = readable(group_envelope(message), CALL)? else {
+                continue;
+            };
             if envelope.group_id != *group {
                 return Err(bad(CALL, "group_id", "it is another group's"));
             }
@@ -361,19 +388,20 @@ impl Network for V3 {
     ) -> Result<Page<WelcomeEnvelope>, NetworkError> {
         const CALL: &str = "MlsApi/QueryWelcomeMessages";
         let mut last = after.last_seen(V3_WELCOMES);
-        let request = mls::QueryWelcomeMessagesRequest {
-            installation_key: Bytes::copy_from_slice(destination.as_bytes()),
-            paging_info: Some(ascending(last, limit.clamp(1, PAGE))),
-        };
-        let call = |service| {
-            let request = request.clone();
+        let ask = |service, limit| {
+            let request = mls::QueryWelcomeMessagesRequest {
+                installation_key: Bytes::copy_from_slice(destination.as_bytes()),
+                paging_info: Some(ascending(last, limit)),
+            };
             async move { mls_client(service).query_welcome_messages(request).await }
         };
-        let answer = self.connection.call(CALL, Repeat::Safe, call).await?;
+        let answer = self.page(CALL, limit, ask).await?;
         let more = has_more(answer.paging_info);
         let mut envelopes = Vec::with_capacity(answer.messages.len());
         for message in answer.messages {
-            let envelope = welcome_envelope(message).map_err(|wrong| wrong.of(CALL))?;
+            let Some(envelope) = readable(welcome_envelope(message), CALL)? else {
+                continue;
+            };
             if envelope.welcome.destination != *destination {
                 return Err(bad(CALL, "installation_key", "it is another one's"));
             }
@@ -627,11 +655,43 @@ impl Wrong {
         }
     }
 
+    /// Whether the number is wrong under which an envelope stands. Passing over it would mean to
+    /// pass over what stands there in truth.
+    pub(super) fn is_about_place(&self) -> bool {
+        self.field == "id"
+    }
+
     pub(super) fn of(self, call: &'static str) -> NetworkError {
         NetworkError::Answer {
             call,
             field: self.field,
             cause: self.cause,
+        }
+    }
+}
+
+/// The id of an envelope, if it can be one.
+///
+/// Ids of a node are one series. One far beyond it would be taken for the place to go on reading
+/// from, and whatever the node numbers properly afterwards would never be asked for.
+fn possible_id(id: u64) -> Result<u64, Wrong> {
+    if id > LARGEST_ID {
+        return Err(Wrong::new(
+            "id",
+            format!("{id} is no number that a node has come to"),
+        ));
+    }
+    Ok(id)
+}
+
+/// An envelope of a page. What is none is left out, unless it would stand where nothing can stand.
+fn readable<T>(envelope: Result<T, Wrong>, call: &'static str) -> Result<Option<T>, NetworkError> {
+    match envelope {
+        Ok(envelope) => Ok(Some(envelope)),
+        Err(wrong) if wrong.is_about_place() => Err(wrong.of(call)),
+        Err(wrong) => {
+            wire::skip(wrong);
+            Ok(None)
         }
     }
 }
@@ -651,7 +711,7 @@ pub(super) fn group_envelope(message: mls::GroupMessage) -> Result<GroupEnvelope
         } else {
             V3_MESSAGES
         },
-        sequence: message.id,
+        sequence: possible_id(message.id)?,
         created_ns: message.created_ns,
         data: message.data,
         sender_hmac: message.sender_hmac,
@@ -692,7 +752,7 @@ pub(super) fn welcome_envelope(message: mls::WelcomeMessage) -> Result<WelcomeEn
         .map_err(|cause| Wrong::new("installation_key", cause))?;
     Ok(WelcomeEnvelope {
         originator: V3_WELCOMES,
-        sequence,
+        sequence: possible_id(sequence)?,
         created_ns,
         welcome: Welcome {
             destination,

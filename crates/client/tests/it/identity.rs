@@ -7,21 +7,17 @@ use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use folkmoot_client::{
-    Assertion, Authenticator, Background, Client, ContractWallet, Error, Lookup, Passkey, SignWith,
-    Signer, SignerError,
+    Assertion, Authenticator, Background, Client, ContractWallet, Error, GroupOptions, Lookup,
+    Passkey, SignWith, Signer, SignerError,
     db::{DatabaseKey, DatabaseOptions},
     identity::{Directory, IdentityError, Reassign, revoke_installations},
-    network::{
-        CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, Network,
-        NetworkError, Newest, OutgoingCommitLogEntry, OutgoingMessage, Page, Subscription, Topics,
-        Welcome, WelcomeEnvelope,
-    },
+    network::{IdentityEntry, IdentityLog, Network, NetworkError},
 };
 use folkmoot_conversation::membership::{InboxStates, NeededState};
 use folkmoot_identity::{ContractCheck, Identifier, WalletSecret, derive_inbox_id};
 use folkmoot_node::{ContractVerifier, Verdict, VerifierError};
-use folkmoot_testkit::TestNode;
-use folkmoot_wire::{GroupId, InboxId, InstallationKey};
+use folkmoot_testkit::{Meddled, Meddler, TestNode};
+use folkmoot_wire::{InboxId, InstallationKey};
 use p256::ecdsa::{SigningKey, signature::Signer as _};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -467,6 +463,8 @@ struct Bent {
     lose_after: AtomicUsize,
     /// Added to the end of every log.
     lie: Option<Bytes>,
+    /// No answer has room for the log.
+    too_long: bool,
     /// The inbox that is lied about; `None`: all.
     about: Option<InboxId>,
 }
@@ -478,6 +476,7 @@ impl Bent {
             lose_before: AtomicUsize::new(0),
             lose_after: AtomicUsize::new(0),
             lie: None,
+            too_long: false,
             about: None,
         }
     }
@@ -499,24 +498,29 @@ fn counts_down(number: &AtomicUsize) -> bool {
 }
 
 #[async_trait]
-impl Network for Bent {
-    fn address(&self) -> &str {
-        "http://bent"
-    }
-
-    async fn inbox_ids(&self, ids: &[Identifier]) -> Result<Vec<Option<InboxId>>, NetworkError> {
-        self.honest.inbox_ids(ids).await
+impl Meddler for Bent {
+    fn behind(&self) -> &dyn Network {
+        &*self.honest
     }
 
     async fn identity_updates(
         &self,
         wanted: &[(InboxId, u64)],
-    ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
+    ) -> Result<Vec<IdentityLog>, NetworkError> {
         let mut logs = self.honest.identity_updates(wanted).await?;
-        if let Some(lie) = &self.lie {
-            let about = |inbox: &InboxId| self.about.is_none_or(|one| one == *inbox);
-            let logs = wanted.iter().zip(&mut logs);
-            for ((_, after), log) in logs.filter(|((inbox, _), _)| about(inbox)) {
+        let about = |inbox: &InboxId| self.about.is_none_or(|one| one == *inbox);
+        let logs_about = wanted
+            .iter()
+            .zip(&mut logs)
+            .filter(|((inbox, _), _)| about(inbox));
+        for ((_, after), log) in logs_about {
+            if self.too_long {
+                *log = Err(NetworkError::Limited {
+                    call: "IdentityApi/GetIdentityUpdates",
+                    cause: "message length too large".into(),
+                });
+            }
+            if let (Some(lie), Ok(log)) = (&self.lie, log) {
                 let sequence = log.last().map_or(*after, |entry| entry.sequence) + 1;
                 log.push(IdentityEntry {
                     sequence,
@@ -542,85 +546,6 @@ impl Network for Bent {
         }
         Ok(())
     }
-
-    async fn verify_contract_signatures(
-        &self,
-        checks: &[ContractCheck],
-    ) -> Result<Vec<ContractAnswer>, NetworkError> {
-        self.honest.verify_contract_signatures(checks).await
-    }
-
-    async fn upload_key_package(
-        &self,
-        installation: &InstallationKey,
-        key_package: Bytes,
-    ) -> Result<(), NetworkError> {
-        self.honest
-            .upload_key_package(installation, key_package)
-            .await
-    }
-
-    async fn key_packages(
-        &self,
-        installations: &[InstallationKey],
-    ) -> Result<Vec<Option<Bytes>>, NetworkError> {
-        self.honest.key_packages(installations).await
-    }
-
-    async fn publish_group_messages(
-        &self,
-        messages: Vec<OutgoingMessage>,
-    ) -> Result<(), NetworkError> {
-        self.honest.publish_group_messages(messages).await
-    }
-
-    async fn group_messages(
-        &self,
-        group: &GroupId,
-        after: &Cursor,
-        limit: usize,
-    ) -> Result<Page<GroupEnvelope>, NetworkError> {
-        self.honest.group_messages(group, after, limit).await
-    }
-
-    async fn newest_group_messages(
-        &self,
-        groups: &[GroupId],
-    ) -> Result<Vec<Option<Newest>>, NetworkError> {
-        self.honest.newest_group_messages(groups).await
-    }
-
-    async fn publish_welcomes(&self, welcomes: Vec<Welcome>) -> Result<(), NetworkError> {
-        self.honest.publish_welcomes(welcomes).await
-    }
-
-    async fn welcomes(
-        &self,
-        destination: &InstallationKey,
-        after: &Cursor,
-        limit: usize,
-    ) -> Result<Page<WelcomeEnvelope>, NetworkError> {
-        self.honest.welcomes(destination, after, limit).await
-    }
-
-    fn subscribe(&self, topics: Topics) -> Subscription {
-        self.honest.subscribe(topics)
-    }
-
-    async fn publish_commit_log(
-        &self,
-        entries: Vec<OutgoingCommitLogEntry>,
-    ) -> Result<(), NetworkError> {
-        self.honest.publish_commit_log(entries).await
-    }
-
-    async fn commit_log(
-        &self,
-        wanted: &[(GroupId, u64)],
-        limit: usize,
-    ) -> Result<Vec<Vec<CommitLogEntry>>, NetworkError> {
-        self.honest.commit_log(wanted, limit).await
-    }
 }
 
 #[tokio::test]
@@ -629,7 +554,7 @@ async fn an_interrupted_registration_goes_on_with_the_same_installation() {
         let node = TestNode::start().await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("client.db");
-        let bent = Arc::new(Bent::new(Generation::V3.network(&node.url)));
+        let bent = Meddled::by(Bent::new(Generation::V3.network(&node.url)));
         let builder = || {
             let network: Arc<dyn Network> = Arc::clone(&bent) as _;
             Client::builder()
@@ -660,7 +585,7 @@ async fn an_interrupted_registration_goes_on_with_the_same_installation() {
 #[tokio::test]
 async fn changes_whose_answer_is_lost_are_made_once_and_seen() {
     let node = TestNode::start().await;
-    let bent = Arc::new(Bent::new(Generation::V3.network(&node.url)));
+    let bent = Meddled::by(Bent::new(Generation::V3.network(&node.url)));
     let network: Arc<dyn Network> = Arc::clone(&bent) as _;
     let (ada, second) = (wallet(1), wallet(2));
     let phone = Client::builder().custom_network(network);
@@ -703,7 +628,7 @@ async fn a_log_that_cannot_be_read_says_nothing_about_others() {
     let mut bent = Bent::new(Generation::V3.network(&node.url));
     bent.lie = Some(Bytes::from_static(b"\xff"));
     bent.about = Some(eve.inbox_id());
-    let directory = Directory::in_memory(Arc::new(bent)).unwrap();
+    let directory = Directory::in_memory(Meddled::by(bent)).unwrap();
     let both = [ada.inbox_id(), eve.inbox_id()];
     for states in [
         directory.refresh_each(&both).await.unwrap(),
@@ -713,6 +638,48 @@ async fn a_log_that_cannot_be_read_says_nothing_about_others() {
         assert_eq!(state.installations(), [ada.installation_key()]);
         assert!(matches!(states[1], Err(IdentityError::BrokenLog { .. })));
     }
+}
+
+#[tokio::test]
+async fn a_log_that_no_answer_has_room_for_says_nothing_about_others() {
+    let node = TestNode::start().await;
+    let ada = client(Generation::V3, &node);
+    let ada = ada.create(&wallet(1)).await.unwrap();
+    let eve = client(Generation::V3, &node);
+    let eve = eve.create(&wallet(2)).await.unwrap();
+    let mut bent = Bent::new(Generation::V3.network(&node.url));
+    bent.too_long = true;
+    bent.about = Some(eve.inbox_id());
+    let bent = Meddled::by(bent);
+    let directory = Directory::in_memory(bent.clone()).unwrap();
+    let both = [eve.inbox_id(), ada.inbox_id()];
+    let states = directory.refresh_each(&both).await.unwrap();
+    let error = states[0].as_ref().unwrap_err();
+    assert!(
+        matches!(error, IdentityError::Unavailable { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("too large"), "{error}");
+    let state = states[1].as_ref().unwrap().as_ref().unwrap();
+    assert_eq!(state.installations(), [ada.installation_key()]);
+    assert_eq!(directory.checked_ns(&eve.inbox_id()), 0);
+
+    // Whoever talks to both hears it where it matters, and goes on with the other.
+    let bob = client(Generation::V3, &node).custom_network(bent);
+    let bob = bob.create(&wallet(3)).await.unwrap();
+    let group = GroupOptions::default();
+    let conversations = bob.conversations();
+    let alone = conversations.new_group([ada.inbox_id()], group.clone());
+    assert_eq!(alone.await.unwrap().member_inboxes().len(), 2);
+    let error = bob
+        .conversations()
+        .new_group(both, group)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains(&eve.inbox_id().to_string()),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -727,7 +694,7 @@ async fn a_log_with_a_lie_in_it_is_told_and_not_believed() {
     let forged = folkmoot_testkit::Person::new(1).registration();
     bent.lie = Some(forged);
     let bob = client(Generation::V3, &node)
-        .custom_network(Arc::new(bent))
+        .custom_network(Meddled::by(bent))
         .create(&wallet(2))
         .await;
     // His own log has the lie too, so he hears of it at once.
@@ -736,7 +703,7 @@ async fn a_log_with_a_lie_in_it_is_told_and_not_believed() {
 
     let mut bent = Bent::new(Generation::V3.network(&node.url));
     bent.lie = Some(Bytes::from_static(b"\xff"));
-    let directory = Directory::in_memory(Arc::new(bent)).unwrap();
+    let directory = Directory::in_memory(Meddled::by(bent)).unwrap();
     let error = directory.refresh(&[ada.inbox_id()]).await.unwrap_err();
     assert!(matches!(
         identity_error(error),

@@ -134,7 +134,7 @@ async fn invite_to_copy(
     membership.members.clear();
     for inbox in [maker.inbox, inbox] {
         let log = network.identity_updates(&[(inbox, 0)]).await.unwrap();
-        let last = log[0].last().unwrap().sequence;
+        let last = log[0].as_ref().unwrap().last().unwrap().sequence;
         membership.members.insert(inbox, last);
     }
     extensions = extensions.with_membership(&membership);

@@ -4,18 +4,35 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use folkmoot_client::{
-    Background, Client, Conversation, ConversationState, DeviceSync, Error,
-    network::{NetworkAddress, NetworkOptions},
+    Background, Client, Conversation, ConversationState, DeviceSync, Error, StreamOptions,
 };
 use folkmoot_testkit::{Lie, LyingNode};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use crate::people::{Generation, World, assert_same_epoch, group, synced, texts, wallet};
+use crate::people::{
+    Generation, World, assert_same_epoch, both_generations, group, soon, synced, text, texts,
+    wallet,
+};
+
+both_generations!(
+    a_commit_that_never_comes_is_told,
+    who_asks_is_not_misled_for_good,
+    who_listens_is_not_misled_for_good,
+    what_is_lost_on_a_stream_is_asked_for,
+);
+
+/// How people hear what is new.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Hearing {
+    /// They ask.
+    Asking,
+    /// They have a stream open.
+    Listening,
+}
 
 /// A client that hears of the world through a node that lies.
 async fn misled(world: &World, person: u8, seed: u64) -> (Client, Arc<LyingNode>) {
-    let honest = NetworkOptions::new(NetworkAddress::Node(world.node.url.clone()));
-    let node = LyingNode::new(honest.network().unwrap(), seed);
+    let node = LyingNode::new(world.network(), seed);
     let client = Client::builder()
         .custom_network(Arc::clone(&node) as _)
         .device_sync(DeviceSync::Off)
@@ -36,11 +53,16 @@ async fn note_epoch(hers: &mut Conversation, epochs: &mut BTreeMap<u64, Vec<u8>>
 }
 
 /// Two people who are lied to, and one who is not, for `steps` steps.
-async fn a_life_among_lies(seed: u64, lies: &[(Lie, u32)], steps: u32) {
-    let world = World::new(Generation::V3).await;
+async fn a_life_among_lies(
+    world: &World,
+    hearing: Hearing,
+    seed: u64,
+    lies: &[(Lie, u32)],
+    steps: u32,
+) {
     let alice = world.client(1).await;
-    let (bob, bobs_node) = misled(&world, 2, seed).await;
-    let (carol, carols_node) = misled(&world, 3, seed + 1000).await;
+    let (bob, bobs_node) = misled(world, 2, seed).await;
+    let (carol, carols_node) = misled(world, 3, seed + 1000).await;
     let mut hers = group(&alice, &[&bob, &carol]).await;
     let elsewhere = group(&alice, &[&bob]).await;
     let mut epochs = BTreeMap::new();
@@ -48,6 +70,14 @@ async fn a_life_among_lies(seed: u64, lies: &[(Lie, u32)], steps: u32) {
     for node in [&bobs_node, &carols_node] {
         for (lie, percent) in lies {
             node.lie(*lie, *percent);
+        }
+    }
+    let mut streams = Vec::new();
+    if hearing == Hearing::Listening {
+        for client in [&bob, &carol] {
+            let stream = client.conversations();
+            let stream = stream.stream_all_messages(StreamOptions::default());
+            streams.push(stream.await.unwrap());
         }
     }
     let mut random = StdRng::seed_from_u64(seed);
@@ -89,9 +119,28 @@ async fn a_life_among_lies(seed: u64, lies: &[(Lie, u32)], steps: u32) {
         .flat_map(|node| node.told().into_values())
         .sum();
     assert!(told > 0, "seed {seed}: nobody lied");
+    let told_on_streams = |(lie, _): &(Lie, u32)| {
+        let lies = [
+            Lie::Withhold,
+            Lie::Replay,
+            Lie::Swap,
+            Lie::StepBack,
+            Lie::Garbage,
+        ];
+        lies.contains(lie)
+    };
+    if hearing == Hearing::Listening && lies.iter().any(told_on_streams) {
+        soon(async {
+            while bobs_node.told_on_streams().is_empty() {
+                hers.send_text("lie to him").await.unwrap();
+            }
+        })
+        .await;
+    }
     for node in [&bobs_node, &carols_node] {
         node.become_honest();
     }
+    drop(streams);
 
     // Honest again: what is behind catches up, and who parted hears of it.
     for name in ["one", "two"] {
@@ -162,14 +211,35 @@ fn in_words<T>(result: Result<T, Error>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_lied_to_in_every_way_is_not_misled_for_good() {
-    // A longer run: FOLKMOOT_LIES=100.
+/// Every kind of lie at once.
+const ALL_LIES: [(Lie, u32); 13] = {
+    let mut all = [(Lie::Drop, 8); 13];
+    let mut at = 0;
+    while at < all.len() {
+        all[at].0 = Lie::ALL[at];
+        at += 1;
+    }
+    all
+};
+
+/// A longer run: FOLKMOOT_LIES=100.
+fn seeds(usual: u64) -> u64 {
     let seeds = std::env::var("FOLKMOOT_LIES").ok();
-    let seeds = seeds.and_then(|number| number.parse().ok()).unwrap_or(3);
-    for seed in 0..seeds {
-        let lies = Lie::ALL.map(|lie| (lie, 8));
-        a_life_among_lies(seed, &lies, 25).await;
+    seeds
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(usual)
+}
+
+async fn who_asks_is_not_misled_for_good(world: World) {
+    for seed in 0..seeds(2) {
+        a_life_among_lies(&world.another().await, Hearing::Asking, seed, &ALL_LIES, 25).await;
+    }
+}
+
+async fn who_listens_is_not_misled_for_good(world: World) {
+    for seed in 500..500 + seeds(2) {
+        let world = world.another().await;
+        a_life_among_lies(&world, Hearing::Listening, seed, &ALL_LIES, 20).await;
     }
 }
 
@@ -184,8 +254,49 @@ async fn one_kind_of_lie_at_a_time_is_survived() {
         [Lie::LoseAfter, Lie::Swallow],
     ];
     for (seed, kinds) in (100..).zip(kinds) {
-        a_life_among_lies(seed, &kinds.map(|lie| (lie, 30)), 15).await;
+        let (generation, hearing) = match seed % 4 {
+            0 => (Generation::V3, Hearing::Asking),
+            1 => (Generation::D14n, Hearing::Listening),
+            2 => (Generation::V3, Hearing::Listening),
+            _ => (Generation::D14n, Hearing::Asking),
+        };
+        let world = World::new(generation).await;
+        a_life_among_lies(&world, hearing, seed, &kinds.map(|lie| (lie, 30)), 15).await;
     }
+}
+
+/// A commit does not come down the stream, and what is of the next epoch does.
+async fn what_is_lost_on_a_stream_is_asked_for(world: World) {
+    let alice = world.client(1).await;
+    let (bob, node) = misled(&world, 2, 7).await;
+    let mut hers = group(&alice, &[&bob]).await;
+    let mut heard = bob
+        .conversations()
+        .stream_all_messages(StreamOptions {
+            without_changes: true,
+            ..StreamOptions::default()
+        })
+        .await
+        .unwrap();
+    hers.send_text("all is well").await.unwrap();
+    assert_eq!(
+        text(&soon(heard.next()).await.unwrap()).unwrap(),
+        "all is well"
+    );
+    node.lie_once(Lie::Withhold);
+    hers.set_name("lost on the way").await.unwrap();
+    soon(async {
+        while node.told_on_streams().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    hers.send_text("in the next epoch").await.unwrap();
+    let next = soon(heard.next()).await.unwrap();
+    assert_eq!(text(&next).unwrap(), "in the next epoch");
+    let his = bob.conversations().get(hers.id()).await.unwrap();
+    assert_eq!(his.name(), "lost on the way");
+    assert_eq!(his.state(), ConversationState::Active);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,9 +318,7 @@ async fn a_commit_that_the_node_held_back_is_asked_for_again() {
     assert_same_epoch(&[&hers, &his]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_never_comes_is_told() {
-    let world = World::new(Generation::V3).await;
+async fn a_commit_that_never_comes_is_told(world: World) {
     let alice = world.client(1).await;
     let (bob, node) = misled(&world, 2, 7).await;
     let mut hers = group(&alice, &[&bob]).await;

@@ -14,6 +14,7 @@ mod groups;
 mod installations;
 mod joining;
 mod lies;
+mod overrun;
 mod pausing;
 mod people;
 mod races;

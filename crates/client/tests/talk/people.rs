@@ -56,6 +56,11 @@ impl World {
         }
     }
 
+    /// Another world of the same generation.
+    pub(crate) async fn another(&self) -> Self {
+        Self::new(self.generation).await
+    }
+
     /// What all clients have in common.
     fn builder(&self) -> ClientBuilder {
         Client::builder()

@@ -7,11 +7,13 @@ use std::{
 
 use bytes::Bytes;
 use folkmoot_client::{
-    Clock, Conversation, ConversationState, ManualClock, network::OutgoingCommitLogEntry,
+    Client, Clock, Conversation, ConversationError, ConversationState, Error, Lookup, ManualClock,
+    Place, SendOptions, network::OutgoingCommitLogEntry,
 };
 use folkmoot_conversation::{
     ConsentState,
     commit_log::{CommitLogEntry, CommitResult, ForkState},
+    content::Content,
     context::AdminChange,
 };
 
@@ -22,7 +24,69 @@ use crate::people::{
 both_generations!(
     a_locked_out_installation_says_so_and_comes_back,
     of_several_who_are_asked_one_adds_an_installation_again,
+    how_far_others_are_is_known_from_what_they_say,
 );
+
+async fn how_far_others_are_is_known_from_what_they_say(world: World) {
+    let [alice, bob, carol] = world.clients().await;
+    let mut picnic = group(&alice, &[&bob, &carol]).await;
+    let bobs = synced(&bob, picnic.id()).await;
+    bobs.send_text("here").await.unwrap();
+    let spoke = synced(&bob, picnic.id()).await.epoch();
+    picnic.sync().await.unwrap();
+    picnic.set_name("Picnic").await.unwrap();
+    let hers = synced(&alice, picnic.id()).await;
+    let standings = hers.standings().await.unwrap();
+    let of = |who: &Client| {
+        let key = who.installation_key();
+        standings
+            .iter()
+            .find(|one| one.installation == key)
+            .unwrap()
+    };
+    assert_eq!(standings.len(), 3);
+    assert!(
+        standings
+            .iter()
+            .all(|one| one.place == Place::Member && !one.wants_readd)
+    );
+    assert_eq!(of(&bob).heard.unwrap().epoch, spoke);
+    assert_eq!(of(&alice).heard.unwrap().epoch, hers.epoch());
+    assert!(spoke < hers.epoch());
+    assert_eq!(of(&carol).heard, None);
+    assert_eq!(of(&bob).inbox_id, bob.inbox_id());
+
+    // Carol asks to be added again, and nobody who can has heard of it but Alice.
+    synced(&carol, picnic.id())
+        .await
+        .request_readd()
+        .await
+        .unwrap();
+    alice.conversations().sync_all(&[]).await.unwrap();
+    soon(async {
+        loop {
+            let standings = hers.standings().await.unwrap();
+            let carols = standings
+                .iter()
+                .find(|one| one.inbox_id == carol.inbox_id());
+            if !carols.unwrap().wants_readd {
+                break;
+            }
+            alice.conversations().sync_all(&[]).await.unwrap();
+        }
+    })
+    .await;
+    let second = world.client(2).await;
+    alice
+        .inbox_states(&[bob.inbox_id()], Lookup::Network)
+        .await
+        .unwrap();
+    let standings = hers.standings().await.unwrap();
+    let new = standings
+        .iter()
+        .find(|one| one.installation == second.installation_key());
+    assert_eq!(new.unwrap().place, Place::Missing);
+}
 
 async fn of_several_who_are_asked_one_adds_an_installation_again(world: World) {
     let [alice, bob, carol] = world.clients().await;
@@ -178,4 +242,43 @@ async fn a_parted_installation_finds_out() {
     let bobs = bob.conversations().get(picnic.id()).await.unwrap();
     assert!(matches!(bobs.state(), ConversationState::Forked(_)));
     assert!(bobs.trouble().unwrap().contains("added again"));
+
+    // What he says would reach nobody: that is refused, unless he insists.
+    let forked = |error: Error| matches!(error, Error::Conversation(ConversationError::Forked(_)));
+    assert!(forked(bobs.send_text("to nobody").await.unwrap_err()));
+    let to_nobody = Content::text("to nobody");
+    let later = bobs.send_optimistic(&to_nobody, SendOptions::default());
+    assert!(forked(later.await.unwrap_err()));
+    assert!(forked(bobs.clone().set_name("Nobody's").await.unwrap_err()));
+    let insisting = SendOptions {
+        despite_fork: true,
+        ..SendOptions::default()
+    };
+    bobs.send_with(&Content::text("in spite of it"), insisting)
+        .await
+        .unwrap();
+    assert_eq!(texts(&bobs).await, ["in spite of it"]);
+
+    // The way back, after which the old trouble does not count.
+    bobs.request_readd().await.unwrap();
+    let bobs = soon(async {
+        loop {
+            alice.conversations().sync_all(&[]).await.unwrap();
+            let bobs = synced(&bob, picnic.id()).await;
+            if bobs.state() == ConversationState::Active {
+                return bobs;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    picnic.set_name("three").await.unwrap();
+    alice.conversations().look_for_forks().await.unwrap();
+    let bobs = synced(&bob, bobs.id()).await;
+    assert_eq!(bobs.compare_commit_logs().await.unwrap(), ForkState::InStep);
+    let bobs = synced(&bob, bobs.id()).await;
+    assert_eq!(bobs.state(), ConversationState::Active);
+    bobs.send_text("back").await.unwrap();
+    let said = texts(&synced(&alice, picnic.id()).await).await;
+    assert_eq!(said.last().unwrap(), "back");
 }

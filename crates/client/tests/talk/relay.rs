@@ -5,11 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_client::network::{
-    CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, Network, NetworkError,
-    Newest, OutgoingCommitLogEntry, OutgoingMessage, Page, Subscription, Topics, Welcome,
-    WelcomeEnvelope,
+    Cursor, Event, GroupEnvelope, IdentityLog, Network, NetworkError, Newest, OutgoingMessage,
+    Page, Subscription, Topics, Welcome, WelcomeEnvelope,
 };
-use folkmoot_identity::{ContractCheck, Identifier};
+use folkmoot_testkit::{Meddled, Meddler};
 use folkmoot_wire::{GroupId, InboxId, InstallationKey};
 use parking_lot::Mutex;
 
@@ -18,7 +17,7 @@ pub(crate) struct Relay {
     node: Arc<dyn Network>,
     /// Group messages that were held back, while they are.
     held: Mutex<Option<Vec<OutgoingMessage>>>,
-    fault: Mutex<Fault>,
+    fault: Arc<Mutex<Fault>>,
 }
 
 /// What goes wrong.
@@ -38,16 +37,18 @@ pub(crate) enum Fault {
     Blind(InboxId),
     /// There are no welcomes but those to this installation.
     PointeesAbsent(InstallationKey),
+    /// What is read has numbers that are too large by so much.
+    Inflated(u64),
     /// Group messages beyond this many bytes are refused, and those sent together with them.
     Limit(usize),
 }
 
 impl Relay {
-    pub(crate) fn to(node: Arc<dyn Network>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn to(node: Arc<dyn Network>) -> Arc<Meddled<Self>> {
+        Meddled::by(Self {
             node,
             held: Mutex::default(),
-            fault: Mutex::default(),
+            fault: Arc::default(),
         })
     }
 
@@ -84,50 +85,23 @@ fn lost() -> NetworkError {
 }
 
 #[async_trait]
-impl Network for Relay {
-    fn address(&self) -> &str {
-        "http://relay"
-    }
-
-    async fn inbox_ids(&self, ids: &[Identifier]) -> Result<Vec<Option<InboxId>>, NetworkError> {
-        self.node.inbox_ids(ids).await
+impl Meddler for Relay {
+    fn behind(&self) -> &dyn Network {
+        &*self.node
     }
 
     async fn identity_updates(
         &self,
         wanted: &[(InboxId, u64)],
-    ) -> Result<Vec<Vec<IdentityEntry>>, NetworkError> {
+    ) -> Result<Vec<IdentityLog>, NetworkError> {
         self.check()?;
-        if let Fault::Blind(whom) = *self.fault.lock()
-            && wanted.iter().any(|(inbox, _)| *inbox == whom)
-        {
-            return Err(lost());
+        match *self.fault.lock() {
+            Fault::Blind(whom) if wanted.iter().any(|(inbox, _)| *inbox == whom) => {
+                return Err(lost());
+            }
+            _ => {}
         }
         self.node.identity_updates(wanted).await
-    }
-
-    async fn publish_identity_update(
-        &self,
-        inbox: &InboxId,
-        update: Bytes,
-    ) -> Result<(), NetworkError> {
-        self.node.publish_identity_update(inbox, update).await
-    }
-
-    async fn verify_contract_signatures(
-        &self,
-        checks: &[ContractCheck],
-    ) -> Result<Vec<ContractAnswer>, NetworkError> {
-        self.node.verify_contract_signatures(checks).await
-    }
-
-    async fn upload_key_package(
-        &self,
-        installation: &InstallationKey,
-        key_package: Bytes,
-    ) -> Result<(), NetworkError> {
-        let uploading = self.node.upload_key_package(installation, key_package);
-        uploading.await
     }
 
     async fn key_packages(
@@ -171,8 +145,14 @@ impl Network for Relay {
     ) -> Result<Page<GroupEnvelope>, NetworkError> {
         self.check()?;
         let mut page = self.node.group_messages(group, after, limit).await?;
-        if *self.fault.lock() == Fault::NoCommits {
-            page.envelopes.retain(|one| !one.is_commit);
+        match *self.fault.lock() {
+            Fault::NoCommits => page.envelopes.retain(|one| !one.is_commit),
+            Fault::Inflated(by) => {
+                for one in &mut page.envelopes {
+                    one.sequence += by;
+                }
+            }
+            _ => {}
         }
         Ok(page)
     }
@@ -195,38 +175,37 @@ impl Network for Relay {
 
     async fn welcomes(
         &self,
-        destination: &InstallationKey,
+        to: &InstallationKey,
         after: &Cursor,
         limit: usize,
     ) -> Result<Page<WelcomeEnvelope>, NetworkError> {
         self.check()?;
         if let Fault::PointeesAbsent(whom) = *self.fault.lock()
-            && *destination != whom
+            && *to != whom
         {
             return Ok(Page {
                 envelopes: Vec::new(),
                 more: false,
             });
         }
-        self.node.welcomes(destination, after, limit).await
+        let mut page = self.node.welcomes(to, after, limit).await?;
+        if let Fault::Inflated(by) = *self.fault.lock() {
+            for one in &mut page.envelopes {
+                one.sequence += by;
+            }
+        }
+        Ok(page)
     }
 
     fn subscribe(&self, topics: Topics) -> Subscription {
-        self.node.subscribe(topics)
-    }
-
-    async fn publish_commit_log(
-        &self,
-        entries: Vec<OutgoingCommitLogEntry>,
-    ) -> Result<(), NetworkError> {
-        self.node.publish_commit_log(entries).await
-    }
-
-    async fn commit_log(
-        &self,
-        wanted: &[(GroupId, u64)],
-        limit: usize,
-    ) -> Result<Vec<Vec<CommitLogEntry>>, NetworkError> {
-        self.node.commit_log(wanted, limit).await
+        let fault = Arc::clone(&self.fault);
+        self.node.subscribe(topics).changed(move |mut event| {
+            if let (Event::Groups(envelopes), Fault::Inflated(by)) = (&mut event, *fault.lock()) {
+                for one in envelopes {
+                    one.sequence += by;
+                }
+            }
+            Some(event)
+        })
     }
 }

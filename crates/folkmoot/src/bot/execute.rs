@@ -357,6 +357,7 @@ impl Executor {
             let options = SendOptions {
                 should_push: None,
                 idempotency_key: Some(key.to_owned()),
+                ..SendOptions::default()
             };
             let error = match conversation.send_encoded(encoded, options).await {
                 Ok(message) => return Ok(Sent::in_conversation(Some(message), here)),

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, io::Write};
 
 use clap::{Args, Subcommand};
 use folkmoot_client::{
-    CommitLogEntry, Conversation, Error, MessageKind, MessageQuery, network::NetworkError,
+    CommitLogEntry, Conversation, Error, MessageKind, MessageQuery, Place, Standing,
+    network::NetworkError,
 };
 use folkmoot_conversation::content::Content;
 
@@ -63,6 +64,7 @@ impl AsClient for Explain {
         let history = history(&conversation, &mut names).await?;
         let reading = self.reading(me, &conversation).await?;
         let agreement = self.agreement(&conversation).await?;
+        let standings = standings(me, &conversation, &mut names).await?;
         let members = conversation.members().await?;
         let mut people = Vec::new();
         for member in &members {
@@ -86,6 +88,7 @@ impl AsClient for Explain {
                 .with("reading", reading)
                 .with("agreement", agreement)
                 .with("members", people)
+                .with("standing", standings)
                 .with("history", history);
             out.result(all)?;
             return Ok(());
@@ -94,6 +97,7 @@ impl AsClient for Explain {
         out.text(&format!("\n{}", reading.for_people()))?;
         out.text(&format!("\n{}", agreement.for_people()))?;
         out.text(&format!("\n{}", Value::List(people).for_people()))?;
+        out.text(&format!("\n{}", Value::List(standings).for_people()))?;
         out.text(&format!("\n{}", Value::List(history).for_people()))?;
         Ok(())
     }
@@ -143,8 +147,10 @@ impl Explain {
     }
 }
 
-/// Lays our commit log beside that of others.
+/// Lays our commit log since we made or last joined the group beside that of others.
 fn compare(ours: &[CommitLogEntry], theirs: &BTreeMap<u64, Vec<u8>>) -> Value {
+    let joined = ours.iter().rposition(|our| our.sequence == 0).unwrap_or(0);
+    let ours = &ours[joined..];
     let both = ours
         .iter()
         .filter_map(|our| Some((our, theirs.get(&our.sequence)?)));
@@ -164,6 +170,43 @@ fn compare(ours: &[CommitLogEntry], theirs: &BTreeMap<u64, Vec<u8>>) -> Value {
         }
     });
     object! { "others" => others, "fork" => fork }
+}
+
+/// How far each installation of the others, and each other one of ours, is.
+async fn standings(
+    me: &Me,
+    conversation: &Conversation,
+    names: &mut Names,
+) -> anyhow::Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    for one in conversation.standings().await? {
+        if one.installation == me.client.installation_key() {
+            continue;
+        }
+        rows.push(object! {
+            "name" => names.of(one.inbox_id, conversation).await,
+            "installationId" => one.installation.to_string(),
+            "state" => standing(&one, conversation.epoch()),
+            "heardInEpoch" => one.heard.map(|heard| Value::exact(heard.epoch)),
+            "heard" => one.heard.map(|heard| shapes::iso(heard.at_ns)),
+        });
+    }
+    Ok(rows)
+}
+
+/// How far an installation is, in words. Who keeps silent may be anywhere.
+fn standing(one: &Standing, epoch: u64) -> String {
+    match (one.place, one.wants_readd, one.heard) {
+        (Place::Failed, ..) => "cannot read: it had no usable key package".to_owned(),
+        (Place::Missing, ..) => "cannot read yet: the next message adds it".to_owned(),
+        (Place::Member, true, _) => "lost the group: asks to be added again".to_owned(),
+        (Place::Member, false, None) => "in the group, never heard".to_owned(),
+        (Place::Member, false, Some(heard)) => match epoch.saturating_sub(heard.epoch) {
+            0 => "up to date".to_owned(),
+            1 => "may be behind: last heard one epoch ago".to_owned(),
+            epochs => format!("may be behind: last heard {epochs} epochs ago"),
+        },
+    }
 }
 
 /// Enough of an authenticator to tell it from others.
@@ -222,7 +265,30 @@ fn outcome(entry: &CommitLogEntry) -> String {
 
 #[cfg(test)]
 mod tests {
+    use folkmoot_client::Heard;
+
     use super::*;
+
+    #[test]
+    fn how_far_an_installation_is_is_said_as_far_as_it_is_known() {
+        let words = |place, wants_readd, heard: Option<u64>| {
+            let one = Standing {
+                inbox_id: folkmoot_wire::InboxId::from_bytes([1; 32]),
+                installation: folkmoot_wire::InstallationKey::from_bytes([2; 32]),
+                heard: heard.map(|epoch| Heard { epoch, at_ns: 0 }),
+                place,
+                wants_readd,
+            };
+            standing(&one, 7)
+        };
+        assert_eq!(words(Place::Member, false, Some(7)), "up to date");
+        assert!(words(Place::Member, false, Some(6)).ends_with("one epoch ago"));
+        assert!(words(Place::Member, false, Some(4)).ends_with("3 epochs ago"));
+        assert!(words(Place::Member, false, None).contains("never heard"));
+        assert!(words(Place::Member, true, Some(7)).contains("asks to be added again"));
+        assert!(words(Place::Missing, false, None).starts_with("cannot read yet"));
+        assert!(words(Place::Failed, false, None).starts_with("cannot read:"));
+    }
 
     fn entry(sequence: u64, authenticator: u8) -> CommitLogEntry {
         CommitLogEntry {

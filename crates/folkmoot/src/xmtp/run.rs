@@ -1,7 +1,7 @@
 //! What all commands of `folkmoot xmtp` share: from flags to a client, and from its errors to an
 //! exit code.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 use clap::Args;
 use folkmoot_client::{
@@ -13,6 +13,10 @@ use folkmoot_client::{
     },
 };
 use std::{sync::Arc, time::Duration};
+use tracing::Level;
+use tracing_subscriber::{
+    Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use super::{
     output::Output,
@@ -255,7 +259,12 @@ impl ClientSettings {
     /// Starts logging to standard error as the official program's flags say; `--log` of our own
     /// counts before.
     fn start_log(&self) {
-        let Some(level) = self.log_level else { return };
+        let Some(level) = self.log_level else {
+            if !self.network.fills_screen {
+                show_warnings();
+            }
+            return;
+        };
         let filter = tracing_subscriber::EnvFilter::new(level.to_string());
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -289,6 +298,19 @@ impl Place {
             Self::Node(_) | Self::Gateway(_) => return None,
         })
     }
+}
+
+/// Shows what the client passes over, and why, on standard error. Whoever wants to see more, or
+/// nothing, says what to log.
+fn show_warnings() {
+    let told = tracing_subscriber::fmt::layer()
+        .without_time()
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    let told = told.with_filter(Targets::new().with_target("folkmoot_client", Level::WARN));
+    // It fails when --log has started it already.
+    drop(tracing_subscriber::registry().with(told).try_init());
 }
 
 fn say_who(settings: &ClientSettings, client: &Client) {
@@ -353,8 +375,10 @@ fn exit_code(error: &Error) -> Exit {
             ConversationError::AttributeTooLong(_) | ConversationError::DmWithSelf => Exit::Usage,
             ConversationError::Deletion(_)
             | ConversationError::Dm
+            | ConversationError::Forked(_)
             | ConversationError::Inactive
             | ConversationError::Leave(_)
+            | ConversationError::LockedOut(_)
             | ConversationError::NotAuthor(_)
             | ConversationError::Paused(_)
             | ConversationError::Refused(_) => Exit::Refused,

@@ -25,7 +25,7 @@ use tonic::Status;
 
 use super::{Wrong, group_envelope, mls_client, welcome_envelope};
 use crate::network::{
-    Cursor, GroupEnvelope, V3_WELCOMES, WelcomeEnvelope,
+    Cursor, V3_WELCOMES,
     connection::{Connection, Service, words},
     link::{Frame, Frames, Mutation, Upward, Wire},
     v3_group_id,
@@ -63,7 +63,7 @@ impl Wire for V3Wire {
         let service = self.service()?;
         let answer = async { mls_client(service).subscribe(upward).await };
         let answer = self.connection.noticed(answer).await?;
-        let frames = answer.into_inner().map(|response| response.map(frames));
+        let frames = answer.into_inner().map(|response| frames(response?));
         Ok((requests, flatten(frames)))
     }
 
@@ -92,20 +92,22 @@ impl Wire for V3Wire {
             let service = self.service()?;
             let answer = async { mls_client(service).subscribe_group_messages(groups).await };
             let answer = self.connection.noticed(answer).await?;
-            let frames = answer.into_inner().map(|message| {
-                let envelopes = group_envelope(message?).map_err(skip).into_iter();
-                Ok(Frame::Groups(envelopes.collect()))
-            });
+            let frames = answer
+                .into_inner()
+                .map(|message| Ok(Frame::Groups(readable([group_envelope(message?)])?)));
             opened.push(ending(frames));
         }
         if !welcomes.filters.is_empty() {
             let service = self.service()?;
-            let answer = async { mls_client(service).subscribe_welcome_messages(welcomes).await };
+            let answer = async {
+                mls_client(service)
+                    .subscribe_welcome_messages(welcomes)
+                    .await
+            };
             let answer = self.connection.noticed(answer).await?;
-            let frames = answer.into_inner().map(|message| {
-                let envelopes = welcome_envelope(message?).map_err(skip).into_iter();
-                Ok(Frame::Welcomes(envelopes.collect()))
-            });
+            let frames = answer
+                .into_inner()
+                .map(|message| Ok(Frame::Welcomes(readable([welcome_envelope(message?)])?)));
             opened.push(ending(frames));
         }
         let caught_up = stream::iter([Ok(Frame::CaughtUp(0))]);
@@ -165,20 +167,14 @@ fn request(upward: Upward) -> SubscribeRequest {
 }
 
 /// What a response holds.
-fn frames(response: SubscribeResponse) -> Vec<Frame> {
+fn frames(response: SubscribeResponse) -> Result<Vec<Frame>, Status> {
     let Some(Version::V1(response)) = response.version else {
-        return vec![Frame::Alive];
+        return Ok(vec![Frame::Alive]);
     };
-    match response.response {
+    Ok(match response.response {
         Some(Response::Messages(messages)) => {
-            let groups = messages.group_messages.into_iter();
-            let groups: Vec<GroupEnvelope> = groups
-                .filter_map(|one| group_envelope(one).map_err(skip).ok())
-                .collect();
-            let welcomes = messages.welcome_messages.into_iter();
-            let welcomes: Vec<WelcomeEnvelope> = welcomes
-                .filter_map(|one| welcome_envelope(one).map_err(skip).ok())
-                .collect();
+            let groups = readable(messages.group_messages.into_iter().map(group_envelope))?;
+            let welcomes = readable(messages.welcome_messages.into_iter().map(welcome_envelope))?;
             vec![Frame::Welcomes(welcomes), Frame::Groups(groups)]
         }
         Some(Response::Started(started)) => vec![Frame::Started {
@@ -187,7 +183,26 @@ fn frames(response: SubscribeResponse) -> Vec<Frame> {
         Some(Response::Ping(ping)) => vec![Frame::Ping(ping.nonce)],
         Some(Response::CatchupComplete(complete)) => vec![Frame::CaughtUp(complete.mutate_id)],
         Some(Response::Pong(_) | Response::TopicsLive(_)) | None => vec![Frame::Alive],
+    })
+}
+
+/// Those envelopes that can be read. One that claims an impossible place ends the stream: behind it
+/// nothing would be new.
+fn readable<T>(envelopes: impl IntoIterator<Item = Result<T, Wrong>>) -> Result<Vec<T>, Status> {
+    let mut all = Vec::new();
+    for envelope in envelopes {
+        match envelope {
+            Ok(envelope) => all.push(envelope),
+            Err(wrong) if wrong.is_about_place() => {
+                let Wrong { field, cause } = wrong;
+                return Err(Status::data_loss(format!(
+                    "an envelope has a bad {field}: {cause}"
+                )));
+            }
+            Err(wrong) => skip(wrong),
+        }
     }
+    Ok(all)
 }
 
 /// The frames of each response, one by one.
@@ -207,4 +222,49 @@ pub(in crate::network) fn flatten(
 pub(in crate::network) fn skip(wrong: Wrong) {
     let Wrong { field, cause } = wrong;
     tracing::warn!(field, cause, "skipped an envelope that cannot be read");
+}
+
+#[cfg(test)]
+mod tests {
+    use folkmoot_wire::proto::xmtp::mls::api::v1::{
+        GroupMessage, group_message,
+        subscribe_response::{V1, v1::Messages},
+    };
+
+    use super::*;
+
+    fn response(messages: Vec<GroupMessage>) -> SubscribeResponse {
+        SubscribeResponse {
+            version: Some(Version::V1(V1 {
+                response: Some(Response::Messages(Messages {
+                    group_messages: messages,
+                    ..Default::default()
+                })),
+            })),
+        }
+    }
+
+    fn message(id: u64) -> GroupMessage {
+        GroupMessage {
+            version: Some(group_message::Version::V1(group_message::V1 {
+                id,
+                group_id: Bytes::from_static(&[1; 16]),
+                ..Default::default()
+            })),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_and_what_stands_nowhere_ends_the_stream() {
+        let unreadable = GroupMessage::default();
+        let read = frames(response(vec![message(1), unreadable, message(2)])).unwrap();
+        let groups = read.into_iter().find_map(|frame| match frame {
+            Frame::Groups(groups) => Some(groups),
+            _ => None,
+        });
+        let places = groups.unwrap().into_iter().map(|one| one.sequence);
+        assert_eq!(places.collect::<Vec<_>>(), [1, 2]);
+        let lie = frames(response(vec![message(1), message(1 << 60)]));
+        assert!(lie.unwrap_err().message().contains("bad id"));
+    }
 }

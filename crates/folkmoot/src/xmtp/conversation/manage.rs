@@ -442,3 +442,24 @@ impl AsClient for ReaddInstallations {
         Ok(())
     }
 }
+
+/// The arguments of `request-readd`.
+#[derive(Args, Debug)]
+pub(crate) struct RequestReadd {
+    #[command(flatten)]
+    which: Which,
+}
+
+impl AsClient for RequestReadd {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let group = which::group(self.which.find(&me.client).await?)?;
+        group.request_readd().await?;
+        out.result(object! {
+            "success" => true,
+            "conversationId" => group.id().to_string(),
+            "installationId" => me.client.installation_key().to_string(),
+            "message" => "The super admins were asked to add this installation again",
+        })?;
+        Ok(())
+    }
+}

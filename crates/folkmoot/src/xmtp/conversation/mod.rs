@@ -142,5 +142,8 @@ commands! {
         /// Add installations again that have lost the group
         #[command(after_help = "Example: folkmoot xmtp conversation readd-installations picnic INSTALLATION_ID")]
         ReaddInstallations(As<manage::ReaddInstallations>),
+        /// Ask to be added again: the super admins' apps do it
+        #[command(after_help = "Example: folkmoot xmtp conversation request-readd picnic")]
+        RequestReadd(As<manage::RequestReadd>),
     }
 }

@@ -302,6 +302,12 @@ fn a_group_from_making_it_to_leaving_it() {
     let explained = alice.ok(&["group", "explain", &group]);
     assert!(explained.contains("applied"), "{explained}");
     assert!(explained.contains("others"), "{explained}");
+    let inside = alice.ok(&["group", "explain", &group, "--json"]);
+    let inside: Value = serde_json::from_str(&inside).unwrap();
+    for one in inside["standing"].as_array().unwrap() {
+        assert_ne!(one["state"], "", "{inside}");
+        assert!(one["installationId"].is_string(), "{inside}");
+    }
 }
 
 #[test]
