@@ -24,10 +24,12 @@ use crate::{
         Directory, IdentityError, InboxState, Reassign, Revocation, accounts,
         me::Me,
         registration::{self, Plan},
+        relink,
     },
     key_packages::{self, KeyPackageStatus, KeyPackages},
     network::{Environment, Network, NetworkAddress, NetworkOptions},
     push::PushKeys,
+    rights,
     signer::Signer,
 };
 
@@ -235,12 +237,13 @@ impl Client {
         accounts::add(directory, me.inbox_id(), &me.secret, account, reassign).await
     }
 
-    /// Unlinks an account from our inbox, and with it the installations that it added.
+    /// Unlinks an account from our inbox, and with it the installations that it added. One that is
+    /// linked no more is passed over.
     ///
     /// # Errors
     ///
-    /// [`IdentityError::NotRecovery`] unless `recovery` is the inbox's recovery account; what the
-    /// network or the signer says.
+    /// [`IdentityError::NotRecovery`] unless `recovery` is the inbox's recovery account;
+    /// [`IdentityError::LastAccount`]; what the network or the signer says.
     pub async fn remove_account(
         &self,
         identifier: &Identifier,
@@ -301,6 +304,86 @@ impl Client {
         Ok(state)
     }
 
+    /// Links this device again: a new installation takes the place of this one, in the same
+    /// database. For an installation that lost conversations (an expired key package in a commit,
+    /// a fork) and cannot be added to them again, and for one that was revoked. `recovery`, the
+    /// inbox's recovery account, signs once: for the new installation and against this one. If this
+    /// one was revoked before, any account of the inbox will do.
+    ///
+    /// What was said stays readable. Conversations are
+    /// [`AwaitsAdding`](crate::ConversationState::AwaitsAdding) until another member's client adds
+    /// the new installation, which it does with its next message; a DM can be written to at once.
+    /// This client and its clones are of no use afterwards. After an error the same call goes on
+    /// where it stopped, and nothing that the network has taken is signed twice.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::NotRecovery`], [`IdentityError::TooManyInstallations`],
+    /// [`IdentityError::LogFull`]; what the network, the database or the signer says.
+    pub async fn relink(&self, recovery: &dyn Signer) -> Result<Self, Error> {
+        let Core {
+            database,
+            directory,
+            me,
+            ..
+        } = &*self.0;
+        self.0.conversations.require_in_office()?;
+        // What can be read and sent with the old keys is, as far as possible.
+        if let Err(cause) = self.conversations().sync_all(&[]).await {
+            tracing::debug!(%cause, "not everything was read before the device is linked again");
+        }
+        let successor = relink::announce(directory, database, me, recovery).await?;
+        self.retire().await;
+        let me = successor.take_over(database).await?;
+        let core = &self.0.conversations;
+        let parts = Parts {
+            network: Arc::clone(&self.0.network),
+            database: database.clone(),
+            clock: Arc::clone(&self.0.clock),
+            directory: directory.clone(),
+            version: core.version.clone(),
+            history_url: self.0.devices.history_url().map(str::to_owned),
+            options: self.0.options.clone(),
+        };
+        parts.client(me).await
+    }
+
+    /// Ends whatever this client does: from now on it changes nothing.
+    async fn retire(&self) {
+        let core = &self.0.conversations;
+        core.retire();
+        self.0.end_tasks().await;
+        for slot in core.slots.recent() {
+            // Whoever is at work ends first; whoever comes later is refused.
+            let mut state = slot.lock().await;
+            state.unload();
+            state.finish();
+        }
+    }
+
+    /// Whether this installation has lost its rights, as far as is known here. Syncs and sends find
+    /// it out, and the background work does.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        *self.0.conversations.revoked.borrow()
+    }
+
+    /// Waits until this installation is known to have lost its rights: nothing more will come to it.
+    /// Cancel safe.
+    pub async fn revoked(&self) -> IdentityError {
+        self.0.conversations.lost_rights().await;
+        IdentityError::Revoked(self.installation_key())
+    }
+
+    /// Asks the network whether this installation still has its rights.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Revoked`] when it has not; what the network says.
+    pub async fn check_rights(&self) -> Result<(), Error> {
+        self.0.conversations.check_rights(0).await
+    }
+
     /// Signs a text of the app's with this installation's key. Identity updates are signed in
     /// another context, so no such signature passes for one.
     #[must_use]
@@ -351,12 +434,7 @@ impl Client {
         if let Err(cause) = self.0.conversations.settle().await {
             tracing::debug!(%cause, "what was sent last is looked after at the next start");
         }
-        let tasks = std::mem::take(&mut *self.0.tasks.lock());
-        for task in tasks {
-            task.abort();
-            // Whether it ended or was ended is the same here.
-            let _ = task.await;
-        }
+        self.0.end_tasks().await;
     }
 }
 
@@ -536,42 +614,73 @@ impl ClientBuilder {
         directory: Directory,
         me: Me,
     ) -> Result<Client, Error> {
-        let push_keys = PushKeys::load(&database, self.clock.now_ns()).await?;
-        let me_announces = me.installation.generation() == Generation::AppData;
-        let conversations = Arc::new(conversation::core::Core::new(
-            database.clone(),
-            Arc::clone(&network),
-            me.installation.clone(),
-            Arc::clone(&self.clock),
-            directory.clone(),
-            push_keys.clone(),
-            self.version,
-        ));
         let history_url = self.options.history_url.clone().or_else(|| {
             let mut known = Environment::ALL.into_iter();
             let named = known.find(|one| self.network.address == (*one).into())?;
             Some(named.history_url().to_owned())
         });
-        let devices = Devices::new(
-            Arc::clone(&conversations),
-            directory.clone(),
-            push_keys.clone(),
-            history_url,
-        );
-        let key_packages = KeyPackages::new(
-            Arc::clone(&network),
-            database.clone(),
-            Arc::clone(&self.clock),
-            me.installation.clone(),
-        );
-        if me_announces {
-            key_packages.catch_up().await?;
-        }
-        let core = Arc::new(Core {
+        let parts = Parts {
             network,
             database,
             clock: self.clock,
             directory,
+            version: self.version,
+            history_url,
+            options: self.options,
+        };
+        parts.client(me).await
+    }
+}
+
+/// What a client is made of, besides whom it speaks for.
+struct Parts {
+    network: Arc<dyn Network>,
+    database: Database,
+    clock: SharedClock,
+    directory: Directory,
+    version: Version,
+    history_url: Option<String>,
+    options: ClientOptions,
+}
+
+impl Parts {
+    /// The client that speaks for `me`.
+    async fn client(self, me: Me) -> Result<Client, Error> {
+        let push_keys = PushKeys::load(&self.database, self.clock.now_ns()).await?;
+        let conversations = Arc::new(conversation::core::Core::new(
+            self.database.clone(),
+            Arc::clone(&self.network),
+            me.installation.clone(),
+            Arc::clone(&self.clock),
+            self.directory.clone(),
+            push_keys.clone(),
+            self.version,
+        ));
+        // What is known of old: nobody is asked.
+        match conversations.require_rights().await {
+            Err(cause) if !cause.is_revoked() => return Err(cause),
+            _ => {}
+        }
+        let devices = Devices::new(
+            Arc::clone(&conversations),
+            self.directory.clone(),
+            push_keys.clone(),
+            self.history_url,
+        );
+        let key_packages = KeyPackages::new(
+            Arc::clone(&self.network),
+            self.database.clone(),
+            Arc::clone(&self.clock),
+            me.installation.clone(),
+        );
+        if me.installation.generation() == Generation::AppData {
+            key_packages.catch_up().await?;
+        }
+        let core = Arc::new(Core {
+            network: self.network,
+            database: self.database,
+            clock: self.clock,
+            directory: self.directory,
             key_packages,
             me,
             push_keys,
@@ -589,6 +698,7 @@ impl ClientBuilder {
             core.spawn(conversation::fork::watch(Arc::downgrade(
                 &core.conversations,
             )));
+            core.spawn(rights::watch(Arc::downgrade(&core.conversations)));
             if core.options.device_sync == DeviceSync::On {
                 core.spawn(core.devices.worker());
             }
@@ -601,6 +711,16 @@ impl Core {
     /// Runs `task` until the client goes. It must hold the client weakly.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.lock().push(tokio::spawn(task));
+    }
+
+    /// Ends the background work and waits for it.
+    async fn end_tasks(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.abort();
+            // Whether it ended or was ended is the same here.
+            let _ = task.await;
+        }
     }
 }
 

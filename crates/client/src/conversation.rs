@@ -33,7 +33,7 @@ use folkmoot_conversation::{
     content::{Content, DeleteMessage, EditMessage, EncodedContent, LeaveRequest, ReadReceipt},
     context::{AdminChange, Attribute, Context, ConversationKind, DisappearingSettings},
     deletion::{self, DeletionError, DeletionTarget},
-    leave,
+    leave, message_id,
     permissions::{PolicyKind, PolicySet, Preset, Who},
 };
 use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId};
@@ -54,9 +54,10 @@ use crate::{
     Error,
     clock::to_sql,
     consent,
+    conversations::Conversations,
     identity::InboxState,
     members::{Member, MemberRole},
-    message::{self, EnrichedMessage, Message, MessageKind, MessageQuery},
+    message::{self, DeliveryStatus, EnrichedMessage, Message, MessageKind, MessageQuery},
     stream::{MessageStream, StreamOptions},
 };
 
@@ -80,6 +81,10 @@ pub enum ConversationState {
     /// A commit that adds an expired key package stops this installation (the commit's sequence
     /// id): it needs to be linked again, by being added once more.
     NeedsRelink(u64),
+    /// This installation was linked anew, and nobody has added it yet: readable, and written to
+    /// once another member's client has done so, which it does with its next message. A DM is
+    /// written to at once, by a new copy of it.
+    AwaitsAdding,
     /// This installation's history is not the group's since the commit with this sequence id, or
     /// seems not to be: what came under this number fits no commit that was met here.
     Forked(u64),
@@ -97,6 +102,15 @@ pub struct SendOptions {
     /// ([`ConversationState::Forked`] by the commit log), so that at best those who parted with it
     /// can read the message. Otherwise that is refused with [`ConversationError::Forked`].
     pub despite_fork: bool,
+}
+
+/// A message that was sent, or waits.
+#[derive(Debug)]
+pub struct Sent {
+    /// Its id.
+    pub id: MessageId,
+    /// Why it waits; `None` when the network has it. The next send or sync sends it.
+    pub waits: Option<Error>,
 }
 
 impl std::fmt::Debug for Conversation {
@@ -194,6 +208,7 @@ impl Conversation {
     pub fn state(&self) -> ConversationState {
         match (&self.row.trouble, &self.row.paused_for) {
             (Some((Trouble::LockedOut, at)), _) => ConversationState::NeedsRelink(*at),
+            (Some((Trouble::Relinked, _)), _) => ConversationState::AwaitsAdding,
             (Some((Trouble::Forked | Trouble::Parted, at)), _) => ConversationState::Forked(*at),
             (None, _) if !self.row.active => ConversationState::Inactive,
             (None, Some(version)) => ConversationState::Paused(version.clone()),
@@ -209,6 +224,7 @@ impl Conversation {
             ConversationState::Inactive => ConversationError::Inactive,
             ConversationState::Paused(version) => ConversationError::Paused(version),
             ConversationState::NeedsRelink(at) => ConversationError::LockedOut(at),
+            ConversationState::AwaitsAdding => ConversationError::NotAdded,
             ConversationState::Forked(at) => match self.row.trouble {
                 Some((Trouble::Parted, _)) => ConversationError::Parted(at),
                 _ => ConversationError::Forked(at),
@@ -417,8 +433,18 @@ impl Conversation {
             .db
             .read(move |db| Ok(rows::dm_copies(db, &dm_id)?))
             .await?;
-        let best = copies.iter().find(|row| row.is_usable());
-        Ok(best.map_or_else(|| self.row.id.clone(), |row| row.id.clone()))
+        if let Some(best) = copies.iter().find(|row| row.is_usable()) {
+            return Ok(best.id.clone());
+        }
+        match self.peer() {
+            // A DM has no super admin who could bring us back, but two people can have another.
+            Some(peer) if copies.iter().any(|row| row.active) => {
+                let conversations = Conversations::new(Arc::clone(&self.core));
+                let new = conversations.new_dm_with(peer, self.disappearing());
+                Ok(new.await?.id().clone())
+            }
+            _ => Ok(self.row.id.clone()),
+        }
     }
 
     // Saying something.
@@ -455,6 +481,40 @@ impl Conversation {
     ) -> Result<MessageId, Error> {
         let encoded = encode(content)?;
         self.send_encoded(&encoded, options).await
+    }
+
+    /// Sends any content, and says where it is when the network fails meanwhile: whoever sends it
+    /// again without the same key says it twice.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Conversation::send`], when the message is not stored.
+    pub async fn send_or_queue(
+        &self,
+        content: &Content,
+        options: SendOptions,
+    ) -> Result<Sent, Error> {
+        let encoded = encode(content)?;
+        let group = self.current().await?;
+        let random = || format!("{:032x}", rand::random::<u128>());
+        let key = options.idempotency_key.unwrap_or_else(random);
+        let id = message_id(&group, &key, encoded.as_bytes());
+        let options = SendOptions {
+            idempotency_key: Some(key),
+            ..options
+        };
+        let cause = match self.send_to(group, &encoded, options).await {
+            Ok(id) => return Ok(Sent { id, waits: None }),
+            Err(cause) => cause,
+        };
+        let stored = self.core.db.read(move |db| Ok(message::message(db, &id)?));
+        match stored.await? {
+            Some(stored) if stored.delivery == DeliveryStatus::Unpublished => Ok(Sent {
+                id,
+                waits: Some(cause),
+            }),
+            _ => Err(cause),
+        }
     }
 
     /// Sends a content that was encoded elsewhere.

@@ -29,6 +29,7 @@ use crate::{
     },
     db::Durability,
     message::{self, EnrichedMessage, Message},
+    rights,
     stream::{ChangeStream, ConsentStream, ConversationStream, MessageStream, StreamOptions},
 };
 
@@ -447,11 +448,13 @@ impl Conversations {
     }
 
     /// Joins what we were invited to and brings all conversations with one of these consents up to
-    /// date (none given: all). Costs two questions when nothing is new.
+    /// date (none given: all). Costs two questions when nothing is new, and a third every five minutes.
     ///
     /// # Errors
     ///
-    /// What the network or the database says; the first of them, after everything was tried.
+    /// What the network or the database says, or
+    /// [`IdentityError::Revoked`](crate::identity::IdentityError::Revoked); the first of them,
+    /// after everything was tried.
     pub async fn sync_all(&self, consent: &[ConsentState]) -> Result<SyncSummary, Error> {
         let joined = self.core.sync_welcomes().await;
         let wanted: Vec<_> = consent.to_vec();
@@ -522,6 +525,12 @@ impl Conversations {
             tracing::debug!(%cause, "installations that lost a group are not added again yet");
         }
         let joined = joined?.len();
+        // Whoever cannot be asked says nothing.
+        let rights = self.core.check_rights(rights::FRESH_NS).await;
+        rights.or_else(|cause| match cause.is_revoked() {
+            true => Err(cause),
+            false => Ok(()),
+        })?;
         stale?;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(SyncSummary {
@@ -685,6 +694,7 @@ impl Core {
         context: &ContextExtensions,
         wish: Option<Wish>,
     ) -> Result<GroupId, Error> {
+        self.require_in_office()?;
         let id: [u8; 16] = rand::random();
         let id = GroupId::try_from(id.to_vec()).expect("16 bytes are a group id");
         let now_ns = self.now_ns();

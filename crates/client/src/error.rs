@@ -58,6 +58,33 @@ impl Error {
         }
     }
 
+    /// Whether an installation that was revoked meets this, among others.
+    pub(crate) fn may_come_of_lost_rights(&self) -> bool {
+        match self {
+            Self::Conversation(error) => matches!(
+                error,
+                ConversationError::Engine(_)
+                    | ConversationError::Inactive
+                    | ConversationError::LockedOut(_)
+                    | ConversationError::NotAdded
+                    | ConversationError::Plan(_)
+                    | ConversationError::Refused(_)
+            ),
+            Self::Shared(error) => error.may_come_of_lost_rights(),
+            _ => false,
+        }
+    }
+
+    /// Whether this installation was revoked.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        match self {
+            Self::Identity(error) => matches!(error, IdentityError::Revoked(_)),
+            Self::Shared(error) => error.is_revoked(),
+            _ => false,
+        }
+    }
+
     /// What a person can do about it, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {

@@ -120,6 +120,16 @@ impl KeyPackages {
         Ok(())
     }
 
+    /// Puts the first key package of a new installation in the place of all of another's.
+    pub(crate) fn replace(
+        connection: &Connection,
+        secrets: &KeyPackageSecrets,
+        now_ns: u64,
+    ) -> Result<(), DbError> {
+        connection.execute("DELETE FROM key_package", [])?;
+        Self::keep(connection, secrets, now_ns)
+    }
+
     /// The secrets that open a welcome which names `hpke_public_key`: the wrapper's key or, where
     /// the sender knows no X-Wing, the init key.
     pub(crate) fn secrets(

@@ -18,6 +18,7 @@ mod members;
 mod message;
 mod preferences;
 mod push;
+mod rights;
 mod search;
 mod signer;
 mod stream;
@@ -27,7 +28,7 @@ pub use client::{Background, Client, ClientBuilder, ClientOptions, DeviceSync, L
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use conversation::{
     CommitLogEntry, Conversation, ConversationError, ConversationState, Heard, MembershipState,
-    Place, SendOptions, Standing, changes::Change, live::LiveState,
+    Place, SendOptions, Sent, Standing, changes::Change, live::LiveState,
 };
 pub use conversations::{Conversations, GroupOptions, ListOptions, ListOrder, SyncSummary};
 pub use device_sync::{AvailableArchive, DeviceSyncSummary, HistoryError};

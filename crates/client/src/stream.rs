@@ -93,7 +93,8 @@ impl MessageStream {
     ///
     /// # Errors
     ///
-    /// What the database says. The stream can be used on.
+    /// [`IdentityError::Revoked`](crate::identity::IdentityError::Revoked) when nothing more can
+    /// come to this installation, each time. What the database says: the stream can be used on.
     pub async fn next(&mut self) -> Result<Message, Error> {
         loop {
             if let Some(message) = self.waiting.pop_front() {
@@ -102,7 +103,10 @@ impl MessageStream {
             }
             if self.drained {
                 // The sender lives in `core`, which we hold.
-                let _ = self.news.changed().await;
+                tokio::select! {
+                    _ = self.news.changed() => {}
+                    () = self.core.lost_rights() => self.core.require_rights().await?,
+                }
             }
             self.drained = false;
             self.news.mark_unchanged();
@@ -246,7 +250,7 @@ impl ConversationStream {
     ///
     /// # Errors
     ///
-    /// What the database says. The stream can be used on.
+    /// As of [`MessageStream::next`].
     pub async fn next(&mut self) -> Result<Conversation, Error> {
         loop {
             while let Some(id) = self.waiting.front().cloned() {
@@ -268,7 +272,14 @@ impl ConversationStream {
                     return Ok(Conversation::new(Arc::clone(&self.core), row));
                 }
             }
-            match self.changes.recv().await {
+            let change = tokio::select! {
+                change = self.changes.recv() => change,
+                () = self.core.lost_rights() => {
+                    self.core.require_rights().await?;
+                    continue;
+                }
+            };
+            match change {
                 Ok(Change::ConversationAdded(id)) => self.waiting.push_back(id),
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => self.catch_up().await?,

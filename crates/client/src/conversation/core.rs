@@ -19,7 +19,7 @@ use folkmoot_conversation::{
 };
 use folkmoot_wire::{GroupId, InboxId};
 use futures::future::BoxFuture;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::{
     ConversationError,
@@ -70,6 +70,10 @@ pub(crate) struct Core {
     pub(crate) compared: parking_lot::Mutex<BTreeMap<GroupId, Compared>>,
     /// Whether the place in the log of welcomes was compared with what the node has.
     pub(crate) welcomes_checked: AtomicBool,
+    /// Whether this installation has lost its rights.
+    pub(crate) revoked: watch::Sender<bool>,
+    /// Whether another installation has this database now.
+    retired: AtomicBool,
     last_ns: AtomicU64,
 }
 
@@ -149,6 +153,8 @@ impl Core {
             making: tokio::sync::Mutex::default(),
             compared: parking_lot::Mutex::default(),
             welcomes_checked: AtomicBool::new(false),
+            revoked: watch::Sender::new(false),
+            retired: AtomicBool::new(false),
             last_ns: AtomicU64::new(0),
         }
     }
@@ -173,6 +179,9 @@ impl Core {
         inboxes: &[InboxId],
     ) -> Result<BTreeMap<InboxId, u64>, Error> {
         let states = self.directory.refresh_each(inboxes).await?;
+        if inboxes.contains(&self.me.inbox_id()) {
+            self.require_rights().await?;
+        }
         let states = inboxes.iter().zip(states).filter_map(|(inbox, state)| {
             let state = state.inspect_err(|cause| {
                 tracing::warn!(%inbox, %cause, "news of an inbox are not taken into account");
@@ -244,7 +253,7 @@ impl Core {
             let mut state = slot.lock().await;
             let result = work(&mut state, &core).await;
             state.finish();
-            result
+            core.explain(result).await
         });
         task.await.map_err(|_| ConversationError::Interrupted)?
     }
@@ -268,6 +277,87 @@ impl Core {
             }
         }
         Err(ConversationError::IdentitiesUnknown.into())
+    }
+
+    /// Another installation gets this database: nothing is changed from here any more.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.revoked.send_replace(true);
+    }
+
+    /// Whether this database is still ours to change.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Revoked`] when it is not.
+    pub(crate) fn require_in_office(&self) -> Result<(), IdentityError> {
+        match self.retired.load(Ordering::Acquire) {
+            true => Err(IdentityError::Revoked(self.me.key())),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether this installation is known to have lost its rights.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Revoked`] when it is.
+    pub(crate) fn require_not_revoked(&self) -> Result<(), IdentityError> {
+        match *self.revoked.borrow() {
+            true => Err(IdentityError::Revoked(self.me.key())),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether this installation may still speak for its inbox, as far as the inbox's log is known
+    /// here.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Revoked`] when it may not; what the database says.
+    pub(crate) async fn require_rights(&self) -> Result<(), Error> {
+        let (me, inbox) = (self.me.key(), self.me.inbox_id());
+        if !*self.revoked.borrow() {
+            let state = self.directory.cached_each(&[inbox]).await?.pop();
+            let is_gone = match state {
+                Some(Ok(Some(state))) => !state.association.is_member(&me.into()),
+                // What cannot be read says nothing.
+                _ => false,
+            };
+            if !is_gone {
+                return Ok(());
+            }
+            tracing::warn!(installation = %me, "this installation was revoked");
+            self.revoked.send_replace(true);
+        }
+        Err(IdentityError::Revoked(me).into())
+    }
+
+    /// Waits until this installation is known to have lost its rights. Cancel safe.
+    pub(crate) async fn lost_rights(&self) {
+        // The sender lives here.
+        let _ = self.revoked.subscribe().wait_for(|revoked| *revoked).await;
+    }
+
+    /// The same as [`Core::require_rights`] after asking the network, unless that was done within `age_ns`.
+    pub(crate) async fn check_rights(&self, age_ns: u64) -> Result<(), Error> {
+        let inbox = self.me.inbox_id();
+        let asked_ns = self.directory.checked_ns(&inbox);
+        if self.now_ns().saturating_sub(asked_ns) > age_ns {
+            self.directory.refresh_each(&[inbox]).await?;
+        }
+        self.require_rights().await
+    }
+
+    /// An error that may come of lost rights says so, if they are lost.
+    pub(crate) async fn explain<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        match result {
+            Err(cause) if cause.may_come_of_lost_rights() => {
+                self.require_rights().await?;
+                Err(cause)
+            }
+            result => result,
+        }
     }
 
     /// Tells the consent that is recorded for a conversation.

@@ -98,6 +98,9 @@ pub enum ConversationError {
     /// There is no such message here.
     #[error("message {0} is not known here")]
     MessageNotFound(MessageId),
+    /// This installation was linked anew, and nobody has added it to the conversation yet.
+    #[error("this installation is new and waits until somebody adds it to the conversation")]
+    NotAdded,
     /// There is no such conversation here.
     #[error("conversation {0} is not known here")]
     NotFound(GroupId),
@@ -141,13 +144,17 @@ impl ConversationError {
                     .into()
             }
             Self::LockedOut(_) => {
-                "ask a super admin to add this installation again, or register this inbox on a new \
-                 installation"
+                "a super admin's client adds this installation again when it hears of it; where \
+                 nobody does, link this device again: `folkmoot xmtp client relink`"
+                    .into()
+            }
+            Self::NotAdded => {
+                "the next message of any other member does it; what was said before is readable"
                     .into()
             }
             Self::Forked(_) => {
                 "ask to be added again (`folkmoot xmtp conversation request-readd`), start a dm \
-                 anew, or register this inbox on a new installation"
+                 anew, or link this device again: `folkmoot xmtp client relink`"
                     .into()
             }
             Self::Paused(version) => format!("use a program that understands version {version}"),

@@ -282,7 +282,7 @@ impl Core {
                 let loaded = conversation.load(core).await?;
                 let at = loaded.cursor.last_seen(folkmoot_wire::COMMIT_ORIGINATOR);
                 loaded.row.trouble = match (state, loaded.row.trouble) {
-                    (_, Some((Trouble::LockedOut, at))) => Some((Trouble::LockedOut, at)),
+                    (_, lost @ Some((Trouble::LockedOut | Trouble::Relinked, _))) => lost,
                     (ForkState::Forked, _) => Some((Trouble::Forked, at)),
                     (ForkState::InStep | ForkState::Unknown, _) => None,
                 };

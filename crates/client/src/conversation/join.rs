@@ -106,6 +106,7 @@ impl Core {
         envelopes: Vec<WelcomeEnvelope>,
     ) -> Result<Vec<GroupId>, Error> {
         let _turn = self.joining.lock().await;
+        self.require_in_office()?;
         let me = self.me.key();
         let mut seen = self
             .db

@@ -105,7 +105,10 @@ impl Core {
                 }
             }
             Err(cause) => {
-                let cause = Arc::new(cause);
+                let cause = match self.explain::<()>(Err(cause)).await {
+                    Err(cause) => Arc::new(cause),
+                    Ok(()) => unreachable!("an error is explained by one"),
+                };
                 for (reply, _) in replies {
                     let _ = reply.send(Err(Error::Shared(Arc::clone(&cause))));
                 }
@@ -172,6 +175,7 @@ impl State {
         core: &Arc<Core>,
         sends: Vec<(Vec<u8>, MessageRow, bool)>,
     ) -> Result<Vec<Refused>, Error> {
+        core.require_not_revoked()?;
         self.load(core).await?.can_send()?;
         let at_once = self.is_ready(core) && !self.has_waiting_messages();
         let loaded = self.load(core).await?;
@@ -289,6 +293,7 @@ impl State {
         mut message: MessageRow,
         should_push: bool,
     ) -> Result<(), Error> {
+        core.require_not_revoked()?;
         let loaded = self.load(core).await?;
         loaded.can_send()?;
         loaded.shares_history()?;
@@ -814,8 +819,12 @@ impl Loaded {
 
     /// Whether something may be sent here now, or why not.
     pub(crate) fn can_send(&self) -> Result<(), Error> {
-        if let Some((Trouble::LockedOut, at)) = self.row.trouble {
-            return Err(ConversationError::LockedOut(at).into());
+        match self.row.trouble {
+            Some((Trouble::LockedOut, at)) => {
+                return Err(ConversationError::LockedOut(at).into());
+            }
+            Some((Trouble::Relinked, _)) => return Err(ConversationError::NotAdded.into()),
+            _ => {}
         }
         if self.group.is_none() || !self.row.active {
             return Err(ConversationError::Inactive.into());

@@ -68,6 +68,8 @@ pub(crate) enum Trouble {
     /// Something came that none of the commits met here explains. Whoever knows the group's id can
     /// cause that, so nothing is refused because of it.
     Parted,
+    /// The installation is a new one, which nobody has added yet. The one before it was a member.
+    Relinked,
 }
 
 impl Trouble {
@@ -76,6 +78,7 @@ impl Trouble {
             Self::LockedOut => 1,
             Self::Forked => 2,
             Self::Parted => 3,
+            Self::Relinked => 4,
         }
     }
 }
@@ -117,7 +120,10 @@ impl fmt::Debug for ConversationRow {
 impl ConversationRow {
     /// Whether this installation can follow the group no further.
     pub(crate) const fn is_locked_out(&self) -> bool {
-        matches!(self.trouble, Some((Trouble::LockedOut, _)))
+        matches!(
+            self.trouble,
+            Some((Trouble::LockedOut | Trouble::Relinked, _))
+        )
     }
 
     /// Whether what is said in it reaches others.
@@ -712,9 +718,11 @@ pub(crate) fn conversations(db: &Connection) -> rusqlite::Result<Vec<Conversatio
 
 /// The conversations whose logs are followed.
 pub(crate) fn active_conversations(db: &Connection) -> rusqlite::Result<Vec<GroupId>> {
-    db.prepare_cached("SELECT id FROM conversation WHERE active AND trouble IS NOT 1")?
-        .query_map([], |row| group_id(row, 0))?
-        .collect()
+    db.prepare_cached(
+        "SELECT id FROM conversation WHERE active AND ifnull(trouble, 0) NOT IN (1, 4)",
+    )?
+    .query_map([], |row| group_id(row, 0))?
+    .collect()
 }
 
 /// All copies of a DM, the one in use first (the greatest last message, then group id).
@@ -731,6 +739,7 @@ fn read_conversation(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
         Some(1) => Some(Trouble::LockedOut),
         Some(2) => Some(Trouble::Forked),
         Some(3) => Some(Trouble::Parted),
+        Some(4) => Some(Trouble::Relinked),
         _ => None,
     };
     let at = row.get::<_, Option<i64>>(15)?.unwrap_or(0).cast_unsigned();
@@ -863,7 +872,7 @@ pub(crate) fn unfinished(db: &Connection) -> rusqlite::Result<Vec<GroupId>> {
 pub(crate) fn stuck(db: &Connection) -> rusqlite::Result<Vec<GroupId>> {
     db.prepare_cached(
         "SELECT DISTINCT group_id FROM intent JOIN conversation ON conversation.id = group_id
-         WHERE state <> ?1 AND trouble IS NOT 1 AND paused_for IS NULL",
+         WHERE state <> ?1 AND ifnull(trouble, 0) NOT IN (1, 4) AND paused_for IS NULL",
     )?
     .query_map([IntentState::Failed.code()], |row| group_id(row, 0))?
     .collect()
@@ -930,6 +939,38 @@ pub(crate) fn forget_intents(db: &Connection, id: &GroupId) -> rusqlite::Result<
          WHERE group_id = ?1 AND kind = 1",
         [id.as_bytes()],
     )?;
+    Ok(())
+}
+
+/// This database is a new installation of `me`: what the one before it could open stays readable,
+/// its keys go, and the conversations that `me` is in wait until somebody adds the new one. Groups
+/// of the person's devices are made anew.
+pub(crate) fn await_being_added(db: &Connection, me: InboxId) -> rusqlite::Result<()> {
+    for row in conversations(db)? {
+        let id = &row.id;
+        if !row.kind.is_visible() {
+            delete_conversation(db, id)?;
+            continue;
+        }
+        // Where only the installation was removed the person is a member still.
+        let membership = row.context.membership();
+        let is_member = membership.is_ok_and(|membership| membership.members.contains_key(&me));
+        if !row.active && (!is_member || row.membership == MembershipState::Restored) {
+            continue;
+        }
+        forget_intents(db, id)?;
+        reset_pending_removal(db, id)?;
+        for sql in [
+            "UPDATE conversation SET active = 1, trouble = 4, trouble_at = 0, rotated_ns = 0,
+                 checked_ns = 0 WHERE id = ?1",
+            "DELETE FROM mls_state WHERE group_id = ?1",
+            "DELETE FROM early_message WHERE group_id = ?1",
+            "DELETE FROM readd WHERE group_id = ?1",
+        ] {
+            db.execute(sql, [id.as_bytes()])?;
+        }
+    }
+    db.execute("DELETE FROM pending_welcome", [])?;
     Ok(())
 }
 

@@ -90,6 +90,7 @@ impl State {
 
     /// The conversation, from the database unless it is here.
     pub(crate) async fn load(&mut self, core: &Core) -> Result<&mut Loaded, Error> {
+        core.require_in_office()?;
         if self.loaded.is_none() {
             let id = self.id.clone();
             let stored = core

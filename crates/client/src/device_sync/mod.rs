@@ -33,6 +33,7 @@ use crate::{
     conversation::{Conversation, changes::Change, core::Core, intent::Wish, rows},
     identity::Directory,
     push::PushKeys,
+    rights,
 };
 
 /// What a look at the other installations brought.
@@ -184,6 +185,11 @@ impl Devices {
         }))
     }
 
+    /// The server through which history is handed over, if one is known.
+    pub(crate) fn history_url(&self) -> Option<&str> {
+        self.0.history_url.as_deref()
+    }
+
     /// Works as long as the client lives. To be spawned once.
     pub(crate) fn worker(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let changes = self.0.core.changes.listen();
@@ -198,6 +204,7 @@ impl Devices {
         let _turn = self.0.turn.lock().await;
         let core = &self.0.core;
         if ask == Ask::Network {
+            core.check_rights(rights::FRESH_NS).await?;
             core.sync_welcomes().await?;
             for group in core.db.read(store::sync_groups).await? {
                 let synced = core.run(&group, |state, core| Box::pin(state.sync(core)));

@@ -64,6 +64,11 @@ pub(crate) async fn revoke(
 ) -> Result<InboxState, Error> {
     let state = changeable(directory, inbox).await?;
     require_recovery(&state, recovery)?;
+    if let Revocation::Account(identifier) = &whom
+        && state.identifiers() == [identifier.clone()]
+    {
+        return Err(IdentityError::LastAccount(identifier.clone()).into());
+    }
     let members: Vec<MemberIdentifier> = match whom {
         Revocation::Installations(keys) => keys.into_iter().map(Into::into).collect(),
         Revocation::AllInstallationsBut(kept) => {
@@ -149,7 +154,10 @@ pub(super) fn require_room(state: &InboxState) -> Result<(), IdentityError> {
     Ok(())
 }
 
-fn require_recovery(state: &InboxState, signer: &dyn Signer) -> Result<(), IdentityError> {
+pub(super) fn require_recovery(
+    state: &InboxState,
+    signer: &dyn Signer,
+) -> Result<(), IdentityError> {
     let needed = state.recovery_identifier();
     if *needed == signer.identifier() {
         return Ok(());

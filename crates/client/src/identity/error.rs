@@ -1,7 +1,7 @@
 //! What can go wrong with inboxes and who belongs to them.
 
 use folkmoot_identity::{AssociationError, DecodeError, Identifier, InvalidAddress};
-use folkmoot_wire::InboxId;
+use folkmoot_wire::{InboxId, InstallationKey};
 
 use super::{INSTALLATION_LIMIT, UPDATE_LIMIT};
 
@@ -25,6 +25,9 @@ pub enum IdentityError {
         /// Why.
         cause: String,
     },
+    /// Without its last account nobody could change the inbox any more, nor add an installation.
+    #[error("{0} is the last account of its inbox, which nobody could use any more without it")]
+    LastAccount(Identifier),
     /// The account belongs to an inbox already; linking it to another one would move it.
     #[error("{identifier} belongs to inbox {inbox} already")]
     Linked {
@@ -60,6 +63,9 @@ pub enum IdentityError {
         /// The inbox that was expected.
         wanted: InboxId,
     },
+    /// This installation may no longer speak for its inbox: it neither sends nor receives.
+    #[error("this installation ({0}) was revoked: it neither sends nor receives any more")]
+    Revoked(InstallationKey),
     /// The database was made by another account.
     #[error("this database belongs to inbox {inbox}, of which {signer} is no member")]
     Stranger {
@@ -112,9 +118,14 @@ impl IdentityError {
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
             Self::Linked { .. } => "say that the account shall move, if that is meant".into(),
+            Self::LastAccount(_) => "link another account first".into(),
             Self::NotRecovery { needed, .. } => format!("have {needed} sign"),
             Self::TooManyInstallations { .. } => {
                 "revoke installations that are not used any more".into()
+            }
+            Self::Revoked(_) => {
+                "link this device again, which keeps its history: `folkmoot xmtp client relink`"
+                    .into()
             }
             Self::OtherInbox { .. } | Self::Stranger { .. } => "use another database".into(),
             _ => return None,

@@ -64,12 +64,7 @@ pub(crate) fn load(connection: &Connection) -> Result<Option<(Me, bool)>, DbErro
     let Some((inbox, seed, name, kind, registered)) = row else {
         return Ok(None);
     };
-    let identifier = match kind {
-        ETHEREUM => Identifier::Ethereum(name),
-        PASSKEY => Identifier::passkey(&name, None)
-            .map_err(|cause| DbError::corrupt("identity.identifier", cause))?,
-        other => return Err(DbError::corrupt("identity.identifier_kind", other)),
-    };
+    let identifier = identifier(name, kind)?;
     let secret = InstallationSecret::from_seed(&seed);
     let me = Me::new(InboxId::from_bytes(inbox), secret, identifier);
     Ok(Some((me, registered)))
@@ -82,10 +77,7 @@ pub(crate) fn keep(
     now_ns: u64,
     next_rotation_ns: u64,
 ) -> Result<(), DbError> {
-    let kind = match me.identifier {
-        Identifier::Ethereum(_) => ETHEREUM,
-        Identifier::Passkey(_) => PASSKEY,
-    };
+    let kind = kind(&me.identifier);
     connection
         .prepare_cached(
             "INSERT INTO identity (id, inbox_id, installation_seed, identifier, identifier_kind,
@@ -108,6 +100,36 @@ pub(crate) fn keep(
 pub(crate) fn set_registered(connection: &Connection) -> Result<(), DbError> {
     connection.execute("UPDATE identity SET registered = 1 WHERE id = 1", [])?;
     Ok(())
+}
+
+/// Puts the installation `me` in the place of the one that this database spoke for.
+pub(crate) fn replace(
+    connection: &Connection,
+    me: &Me,
+    now_ns: u64,
+    next_rotation_ns: u64,
+) -> Result<(), DbError> {
+    connection.execute("DELETE FROM identity", [])?;
+    keep(connection, me, now_ns, next_rotation_ns)?;
+    set_registered(connection)
+}
+
+/// An account, from its text and the number of its kind.
+pub(super) fn identifier(name: String, kind: i64) -> Result<Identifier, DbError> {
+    match kind {
+        ETHEREUM => Ok(Identifier::Ethereum(name)),
+        PASSKEY => Identifier::passkey(&name, None)
+            .map_err(|cause| DbError::corrupt("identity.identifier", cause)),
+        other => Err(DbError::corrupt("identity.identifier_kind", other)),
+    }
+}
+
+/// The number of an account's kind.
+pub(super) const fn kind(identifier: &Identifier) -> i64 {
+    match identifier {
+        Identifier::Ethereum(_) => ETHEREUM,
+        Identifier::Passkey(_) => PASSKEY,
+    }
 }
 
 const ETHEREUM: i64 = 1;

@@ -2,7 +2,8 @@
 //!
 //! [`Directory`] looks up inboxes and replays their logs; whatever it answers was verified here,
 //! by the rules that all clients share ([`Rules::Libxmtp`]). `accounts` changes an inbox,
-//! `registration` brings a new installation into one.
+//! `registration` brings a new installation into one,
+//! `relink` puts one in the place of another.
 //!
 //! [`Rules::Libxmtp`]: folkmoot_identity::Rules::Libxmtp
 
@@ -12,6 +13,7 @@ mod error;
 mod log;
 pub(crate) mod me;
 pub(crate) mod registration;
+pub(crate) mod relink;
 mod state;
 
 pub use accounts::{Reassign, Revocation, revoke_installations};

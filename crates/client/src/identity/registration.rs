@@ -167,7 +167,7 @@ fn require_inbox(
     }
 }
 
-fn require_room_for_installation(state: &InboxState) -> Result<(), IdentityError> {
+pub(super) fn require_room_for_installation(state: &InboxState) -> Result<(), IdentityError> {
     require_room(state)?;
     let (installations, _) = state.installation_budget();
     if installations >= INSTALLATION_LIMIT {

@@ -49,6 +49,20 @@ impl InboxState {
             .member(&MemberIdentifier::Installation(key))
     }
 
+    /// The installations that an account added, and that go when it goes.
+    #[must_use]
+    pub fn installations_added_by(&self, account: &Identifier) -> Vec<InstallationKey> {
+        let account = MemberIdentifier::from(account.clone());
+        let members = self.association.members().into_iter();
+        members
+            .filter(|member| member.added_by.as_ref() == Some(&account))
+            .filter_map(|member| match member.identifier {
+                MemberIdentifier::Installation(key) => Some(key),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// How many installations there are, and how many there may be.
     #[must_use]
     pub fn installation_budget(&self) -> (usize, usize) {

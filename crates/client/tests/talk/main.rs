@@ -20,5 +20,6 @@ mod people;
 mod races;
 mod recovery;
 mod relay;
+mod relink;
 mod restart;
 mod streams;

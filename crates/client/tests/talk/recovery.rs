@@ -169,7 +169,10 @@ async fn a_locked_out_installation_says_so_and_comes_back(world: World) {
 }
 
 /// Adds somebody whose key package is over in a moment. Returns when that is.
-async fn add_somebody_who_expires(world: &World, picnic: &mut Conversation) -> SystemTime {
+pub(crate) async fn add_somebody_who_expires(
+    world: &World,
+    picnic: &mut Conversation,
+) -> SystemTime {
     for (person, rest) in (3..).zip(RESTS) {
         let over = SystemTime::now() + rest;
         // Their clock is far behind, and so is the end of what they upload.

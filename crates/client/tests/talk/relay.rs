@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     PointeesAbsent(InstallationKey),
     /// What is read has numbers that are too large by so much.
     Inflated(u64),
+    /// The next identity update arrives; then nothing is heard any more.
+    CutAfterUpdate,
     /// Group messages beyond this many bytes are refused, and those sent together with them.
     Limit(usize),
 }
@@ -102,6 +104,21 @@ impl Meddler for Relay {
             _ => {}
         }
         self.node.identity_updates(wanted).await
+    }
+
+    async fn publish_identity_update(
+        &self,
+        inbox: &InboxId,
+        update: Bytes,
+    ) -> Result<(), NetworkError> {
+        self.check()?;
+        self.node.publish_identity_update(inbox, update).await?;
+        let mut fault = self.fault.lock();
+        if *fault == Fault::CutAfterUpdate {
+            *fault = Fault::Cut;
+            return Err(lost());
+        }
+        Ok(())
     }
 
     async fn key_packages(

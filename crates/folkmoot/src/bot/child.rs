@@ -208,7 +208,16 @@ async fn write(
                 continue;
             }
             () = bot.room.notified(), if !has_room => continue,
-            next = feed.next(), if has_room => next?,
+            next = feed.next(), if has_room => next,
+            cause = bot.client.revoked() => Err(cause.into()),
+        };
+        let next = match next {
+            Err(cause) if cause.is_revoked() => {
+                drop(put(&mut stdin, &Event::revoked(&cause), form).await);
+                bot.stop.cancel();
+                break;
+            }
+            next => next?,
         };
         let events = match next {
             Next::CaughtUp => vec![(String::new(), Event::caught_up())],

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use clap::ValueEnum;
+use folkmoot_client::Error;
 
 use crate::xmtp::value::{Value, object};
 
@@ -101,6 +102,13 @@ impl Event {
             "message" => trouble.message,
             "remedy" => trouble.remedy,
         })
+    }
+
+    /// The bot's installation was revoked: nothing comes to it any more.
+    pub(super) fn revoked(cause: &Error) -> Self {
+        let remedy = cause.remedy().unwrap_or_default();
+        let trouble = Trouble::new(Code::Refused, cause.to_string(), remedy);
+        Self::error(trouble, None, None)
     }
 
     /// The event's id, by which it is acknowledged.

@@ -130,7 +130,7 @@ Examples:
 
 The database is the bot's for as long as it runs; give each bot its own with --db-path.
 Exit codes: 0 asked to end, or the program ended with 0; 1 failed, 2 wrong usage, 3 network,
-4 no such program, 5 the database is in use."#;
+4 no such program, 5 the database is in use, or the installation was revoked."#;
 
 /// Pauses before a bot that failed is started again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -273,9 +273,14 @@ impl Run {
         let done = self.keep_running(hook, &settings, client.clone(), stop, now);
         let done = done.await;
         listening.abort();
+        let rights = match client.is_revoked() {
+            true => Err(folkmoot_client::Error::from(client.revoked().await)),
+            false => Ok(()),
+        };
         // What could not be looked after in this time is at the next start.
         drop(tokio::time::timeout(LONGEST_CLOSE, client.close()).await);
-        done
+        done?;
+        Ok(rights?)
     }
 
     fn hook(&self) -> anyhow::Result<Option<webhook::Hook>> {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use folkmoot_client::Error;
 use reqwest::{Client as Http, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 
@@ -142,7 +143,16 @@ impl Hook {
             let batch = tokio::select! {
                 biased;
                 () = bot.stop.cancelled() => break,
-                batch = self.gather(bot, &mut feed, &mut outcomes, has_news, &mut circles) => batch?,
+                cause = bot.client.revoked() => Err(Error::from(cause).into()),
+                batch = self.gather(bot, &mut feed, &mut outcomes, has_news, &mut circles) => batch,
+            };
+            let batch = match batch {
+                Err(cause) if cause.downcast_ref().is_some_and(Error::is_revoked) => {
+                    outcomes.extend(cause.downcast_ref().map(Event::revoked));
+                    bot.stop.cancel();
+                    break;
+                }
+                batch => batch?,
             };
             has_news = batch.has_news;
             if has_news {

@@ -148,9 +148,12 @@ impl OnNetwork for RevokeInstallations {
                 )
             })?;
         let wallet = settings::wallet_key("the wallet key", key)?;
-        let count = self.installation_ids.len();
+        let ids = of_inbox(
+            &state(network, self.inbox_id).await?,
+            &self.installation_ids,
+        )?;
+        let count = ids.len();
         self.confirmation.ask(&revoking(count))?;
-        let ids = self.installation_ids;
         identity::revoke_installations(
             std::sync::Arc::clone(&network.network),
             self.inbox_id,
@@ -167,6 +170,26 @@ impl OnNetwork for RevokeInstallations {
         })?;
         Ok(())
     }
+}
+
+/// Those of these installations that are the inbox's: it must have one of them at least.
+pub(crate) fn of_inbox(
+    state: &InboxState,
+    installations: &[InstallationKey],
+) -> anyhow::Result<Vec<InstallationKey>> {
+    let there = state.installations();
+    let ids = installations.iter().copied();
+    let ids: Vec<_> = ids.filter(|id| there.contains(id)).collect();
+    if ids.is_empty() {
+        let inbox = state.inbox_id;
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("inbox {inbox} has no such installation, or not any more"),
+            format!("`folkmoot xmtp inbox-states {inbox}` shows which it has"),
+        )
+        .into());
+    }
+    Ok(ids)
 }
 
 /// What is asked before installations lose their rights.

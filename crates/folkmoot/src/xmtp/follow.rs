@@ -61,6 +61,22 @@ impl Until {
     }
 }
 
+/// What comes next, unless this installation loses its rights before.
+///
+/// # Errors
+///
+/// [`IdentityError::Revoked`](folkmoot_client::identity::IdentityError::Revoked).
+pub(crate) async fn unless_revoked<T>(
+    client: &Client,
+    next: impl Future<Output = T>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        biased;
+        next = next => Ok(next),
+        cause = client.revoked() => Err(folkmoot_client::Error::from(cause).into()),
+    }
+}
+
 /// A message of a stream, with what it replies to.
 ///
 /// # Errors

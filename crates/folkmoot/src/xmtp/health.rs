@@ -157,7 +157,7 @@ async fn identity(client: &Client) -> Vec<Finding> {
             CHECK,
             State::Failed,
             "this installation was revoked: nobody hears it any more",
-            "another --db-path, which registers a new installation",
+            "`folkmoot xmtp client relink`: a new installation in its place, with this history",
         ));
     }
     for (what, (used, most)) in [
@@ -221,12 +221,17 @@ async fn conversations(client: &Client) -> Vec<Finding> {
     for conversation in list {
         let state = match conversation.state() {
             ConversationState::Active | ConversationState::Inactive => continue,
-            ConversationState::Paused(_) => State::Warning,
+            ConversationState::Paused(_) | ConversationState::AwaitsAdding => State::Warning,
             _ => State::Failed,
         };
         let id = conversation.id();
         let trouble = conversation.trouble().unwrap_or_default();
-        let remedy = format!("`folkmoot group explain {id}`");
+        let remedy = match conversation.state() {
+            ConversationState::NeedsRelink(_) | ConversationState::Forked(_) => {
+                format!("`folkmoot group explain {id}`; `folkmoot xmtp client relink`")
+            }
+            _ => format!("`folkmoot group explain {id}`"),
+        };
         findings.push(Finding::bad(
             CHECK,
             state,

@@ -8,7 +8,7 @@ use folkmoot_wire::{GroupId, InboxId};
 use super::{
     ask,
     conversations::Consent,
-    follow::Until,
+    follow::{self, Until},
     output::Output,
     run::{As, AsClient, Me, commands},
     shapes,
@@ -220,7 +220,8 @@ impl AsClient for Stream {
         }
         let mut stream = me.client.preferences().stream().await?;
         let next = async || {
-            let update = match stream.next().await {
+            let news = follow::unless_revoked(&me.client, stream.next()).await?;
+            let update = match news {
                 Some(Change::Consent(record)) => consent_update(&record),
                 Some(Change::PushKeys(key)) => object! {
                     "type" => "HmacKeyUpdate",

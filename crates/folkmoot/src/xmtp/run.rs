@@ -361,9 +361,11 @@ fn exit_code(error: &Error) -> Exit {
             IdentityError::Address(_) => Exit::Usage,
             IdentityError::NotRegistered | IdentityError::UnknownInbox(_) => Exit::NotFound,
             IdentityError::Linked { .. }
+            | IdentityError::LastAccount(_)
             | IdentityError::LogFull(_)
             | IdentityError::NotRecovery { .. }
             | IdentityError::OtherInbox { .. }
+            | IdentityError::Revoked(_)
             | IdentityError::Stranger { .. }
             | IdentityError::TooManyInstallations { .. } => Exit::Refused,
             _ => Exit::Failed,
@@ -379,6 +381,7 @@ fn exit_code(error: &Error) -> Exit {
             | ConversationError::Inactive
             | ConversationError::Leave(_)
             | ConversationError::LockedOut(_)
+            | ConversationError::NotAdded
             | ConversationError::NotAuthor(_)
             | ConversationError::Paused(_)
             | ConversationError::Refused(_) => Exit::Refused,

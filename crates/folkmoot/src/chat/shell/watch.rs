@@ -57,6 +57,11 @@ pub(super) async fn messages(
         let news = tokio::select! {
             message = stream.next() => match message {
                 Ok(message) => Touched::One(message.conversation_id),
+                Err(cause) if cause.is_revoked() => {
+                    let (what, remedy) = (cause.to_string(), cause.remedy());
+                    drop(events.send(Event::Failed { what, remedy }));
+                    return;
+                }
                 Err(cause) => {
                     tracing::warn!(%cause, "a message could not be read");
                     // The database said no; it is asked again, and not in a hurry.

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use folkmoot_client::{Signer as _, identity::Reassign};
+use folkmoot_client::{Lookup, Signer as _, identity::Reassign};
 
 use super::super::{
     confirm::Confirmation,
@@ -13,6 +13,7 @@ use super::super::{
     wallet::Wallet,
     who::IdentifierKind,
 };
+use crate::failure::{Exit, Failure};
 
 /// An account, by its text and kind.
 #[derive(Args, Clone, Debug)]
@@ -97,16 +98,35 @@ impl AsClient for RemoveAccount {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
         let identifier = self.account.kind.identifier(&self.account.identifier)?;
         let signer = me.settings.signer()?;
-        self.confirmation.ask(
-            "This cannot be undone. The account, and every installation that it added, loses this \
-             inbox with all its conversations.",
-        )?;
+        let state = me.client.inbox_state(Lookup::Network).await?;
+        let installations = state.installations_added_by(&identifier);
+        let own = installations.contains(&me.client.installation_key());
+        let ours = match own {
+            true => " THIS DEVICE IS ONE OF THEM: `folkmoot xmtp client relink` brings it back.",
+            false => "",
+        };
+        self.confirmation.ask(&format!(
+            "This cannot be undone. The account loses this inbox with all its conversations, and \
+             so does every installation that it added: {}.{ours}",
+            installations.len(),
+        ))?;
         me.client.remove_account(&identifier, signer).await?;
+        if !state.identifiers().contains(&identifier) {
+            let inbox = state.inbox_id;
+            return Err(Failure::new(
+                Exit::NotFound,
+                format!("inbox {inbox} has no account {identifier}, or not any more"),
+                format!("`folkmoot xmtp inbox-states {inbox}` shows which it has"),
+            )
+            .into());
+        }
         out.result(object! {
             "success" => true,
             "removedIdentifier" => self.account.identifier.as_str(),
             "kind" => self.account.kind.to_string(),
             "inboxId" => me.client.inbox_id().to_string(),
+            "removedInstallations" =>
+                Value::list(installations.iter().map(ToString::to_string)),
             "message" => "Account successfully removed from inbox",
         })?;
         Ok(())

@@ -1,10 +1,11 @@
 //! The installations of our inbox.
 
 use clap::Args;
+use folkmoot_client::{ConversationState, ListOptions, Lookup};
 
 use super::{
     super::{
-        ask::revoking,
+        ask::{of_inbox, revoking},
         confirm::Confirmation,
         output::Output,
         run::{AsClient, Me},
@@ -44,6 +45,41 @@ impl AsClient for KeyPackageStatus {
     }
 }
 
+/// The arguments of `relink`.
+#[derive(Args, Debug)]
+pub(crate) struct Relink {
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+impl AsClient for Relink {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let signer = me.settings.signer()?;
+        self.confirmation.ask(
+            "A new installation takes this device's place. What was said stays readable here. Each \
+             group can be written to again once somebody else in it has said something; DMs can at \
+             once.",
+        )?;
+        let old = me.client.installation_key();
+        let new = me.client.relink(signer).await?;
+        let list = new.conversations().list(&ListOptions::default()).await?;
+        let waiting = list
+            .iter()
+            .filter(|one| one.state() == ConversationState::AwaitsAdding);
+        out.result(object! {
+            "success" => true,
+            "installationId" => new.installation_key().to_string(),
+            "revokedInstallationId" => old.to_string(),
+            "inboxId" => new.inbox_id().to_string(),
+            "waitingConversations" => waiting.count(),
+            "message" => "This device is linked again. Conversations wait for the next message of \
+                          somebody else; DMs can be written to at once.",
+        })?;
+        new.close().await;
+        Ok(())
+    }
+}
+
 /// The arguments of `revoke-installations`.
 #[derive(Args, Debug)]
 pub(crate) struct RevokeInstallations {
@@ -56,13 +92,15 @@ pub(crate) struct RevokeInstallations {
 impl AsClient for RevokeInstallations {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
         let signer = me.settings.signer()?;
-        let count = self.which.installation_ids.len();
+        let state = me.client.inbox_state(Lookup::Network).await?;
+        let ids = of_inbox(&state, &self.which.installation_ids)?;
+        let count = ids.len();
         self.confirmation.ask(&revoking(count))?;
-        let ids = self.which.installation_ids.clone();
+        let revoked = Value::list(ids.iter().map(ToString::to_string));
         me.client.revoke_installations(ids, signer).await?;
         out.result(object! {
             "success" => true,
-            "revokedInstallations" => self.which.texts(),
+            "revokedInstallations" => revoked,
             "count" => count,
             "inboxId" => me.client.inbox_id().to_string(),
             "message" => "Installations successfully revoked",

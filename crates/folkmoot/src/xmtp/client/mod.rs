@@ -44,6 +44,9 @@ commands! {
         /// Take the rights of installations of our inbox away
         #[command(after_help = "Example: folkmoot xmtp client revoke-installations -i INSTALLATION_ID")]
         RevokeInstallations(As<installations::RevokeInstallations>),
+        /// Link this device again: a new installation takes its place, and the history stays
+        #[command(after_help = "For a device that was revoked, or lost groups for good. The wallet signs once.\n\nExample: folkmoot xmtp client relink")]
+        Relink(As<installations::Relink>),
         /// Take the rights of all our other installations away
         #[command(after_help = "Example: folkmoot xmtp client revoke-all-other-installations")]
         RevokeAllOtherInstallations(As<installations::RevokeAllOtherInstallations>),
@@ -66,7 +69,7 @@ impl AsClient for Info {
             "address" => client.identifier().to_string(),
             "inboxId" => client.inbox_id().to_string(),
             "installationId" => client.installation_key().to_string(),
-            "isRegistered" => true,
+            "isRegistered" => !client.is_revoked(),
             "appVersion" => settings.app_version.as_str(),
             "libxmtpVersion" => concat!("folkmoot ", env!("CARGO_PKG_VERSION")),
         };

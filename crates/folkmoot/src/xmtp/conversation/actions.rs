@@ -59,7 +59,7 @@ impl AsClient for SendActions {
         let name = actions.id.clone();
         let id = self
             .how
-            .send(&conversation, &Content::Actions(actions))
+            .send(&conversation, &Content::Actions(actions), out)
             .await?;
         out.result(
             sent(id, &conversation)
@@ -105,7 +105,7 @@ impl AsClient for SendIntent {
         };
         let id = self
             .how
-            .send(&conversation, &Content::Intent(intent))
+            .send(&conversation, &Content::Intent(intent), out)
             .await?;
         out.result(sent(id, &conversation).with("optimistic", self.how.optimistic))?;
         Ok(())

@@ -102,12 +102,12 @@ impl AsClient for SendAttachment {
                 let token = self.upload_provider_token.as_ref().map(SecretText::reveal);
                 let url = upload(provider, token, sealed.payload.clone()).await?;
                 let content = Content::RemoteAttachment(sealed.at(url.as_str()));
-                let id = self.how.send(&conversation, &content).await?;
+                let id = self.how.send(&conversation, &content, out).await?;
                 described(id, "remote").with("url", url)
             }
             None => {
                 let content = Content::Attachment(attachment);
-                let id = self.how.send(&conversation, &content).await?;
+                let id = self.how.send(&conversation, &content, out).await?;
                 described(id, "inline")
             }
         };
@@ -162,7 +162,7 @@ impl AsClient for SendRemoteAttachment {
             filename: self.filename.clone(),
         };
         let content = Content::RemoteAttachment(remote);
-        let id = self.how.send(&conversation, &content).await?;
+        let id = self.how.send(&conversation, &content, out).await?;
         out.result(
             sent(id, &conversation)
                 .with("url", self.url)
@@ -215,7 +215,7 @@ impl AsClient for SendMultiRemoteAttachment {
         let count = attachments.len();
         let conversation = self.which.find(&me.client).await?;
         let content = Content::MultiRemoteAttachment(MultiRemoteAttachment { attachments });
-        let id = self.how.send(&conversation, &content).await?;
+        let id = self.how.send(&conversation, &content, out).await?;
         out.result(
             sent(id, &conversation)
                 .with("count", count)

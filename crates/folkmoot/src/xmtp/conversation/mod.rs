@@ -7,7 +7,7 @@ mod filter;
 mod inspect;
 mod manage;
 mod read;
-mod send;
+pub(super) mod send;
 
 use super::run::{As, commands};
 

@@ -1,7 +1,7 @@
 //! Saying something, and taking it back.
 
 use clap::{Args, ValueEnum};
-use folkmoot_client::{Conversation, SendOptions};
+use folkmoot_client::{Conversation, SendOptions, Sent};
 use folkmoot_conversation::content::{
     Content, Markdown, Reaction, ReactionAction, ReactionSchema, ReadReceipt, Reply,
 };
@@ -10,35 +10,79 @@ use folkmoot_wire::MessageId;
 use super::super::{
     confirm::Confirmation,
     output::Output,
-    run::{AsClient, Me},
+    run::{AsClient, Me, explained},
     value::{Value, object},
     which::Which,
     who,
 };
+use crate::failure::{Exit, Failure};
 
 /// How a message is sent.
-#[derive(Args, Clone, Copy, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct How {
     /// Only store it; `publish-messages` sends it
     #[arg(long)]
     pub(crate) optimistic: bool,
+    /// A name for what is said: sent again with it, it is said once
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
 }
 
 impl How {
     /// Sends `content`, or stores it.
     pub(crate) async fn send(
-        self,
+        &self,
         conversation: &Conversation,
         content: &Content,
+        out: &mut Output<'_>,
     ) -> anyhow::Result<MessageId> {
-        Ok(match self.optimistic {
-            true => {
-                let options = SendOptions::default();
-                conversation.send_optimistic(content, options).await?
+        let options = SendOptions {
+            idempotency_key: self.idempotency_key.clone(),
+            ..SendOptions::default()
+        };
+        match self.optimistic {
+            true => Ok(conversation.send_optimistic(content, options).await?),
+            false => {
+                let sent = conversation.send_or_queue(content, options).await?;
+                require_sent(sent, conversation, out)
             }
-            false => conversation.send(content).await?,
-        })
+        }
     }
+}
+
+/// The message, if the network has it. One that waits is told, so that nobody sends it again.
+///
+/// # Errors
+///
+/// [`Failure`] when it waits.
+pub(crate) fn require_sent(
+    sent: Sent,
+    conversation: &Conversation,
+    out: &mut Output<'_>,
+) -> anyhow::Result<MessageId> {
+    let Sent { id, waits } = sent;
+    let Some(cause) = waits else { return Ok(id) };
+    if out.is_json() {
+        out.result(object! {
+            "success" => false,
+            "messageId" => id.to_string(),
+            "conversationId" => conversation.id().to_string(),
+            "queued" => true,
+        })?;
+    }
+    let cause = explained(cause.into());
+    let exit = cause
+        .downcast_ref::<Failure>()
+        .map_or(Exit::Network, Failure::exit);
+    Err(Failure::new(
+        exit,
+        format!("{cause:#}; the message is stored ({id}) and goes out with the next send or sync"),
+        format!(
+            "`folkmoot xmtp conversation publish-messages {}` later; sent again it would be said twice",
+            conversation.id()
+        ),
+    )
+    .into())
 }
 
 /// What is told of every message that was sent, before what is special.
@@ -65,7 +109,7 @@ impl AsClient for SendText {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
         let conversation = self.which.find(&me.client).await?;
         let content = Content::text(self.text.as_str());
-        let id = self.how.send(&conversation, &content).await?;
+        let id = self.how.send(&conversation, &content, out).await?;
         out.result(
             sent(id, &conversation)
                 .with("text", self.text)
@@ -90,7 +134,7 @@ impl AsClient for SendMarkdown {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
         let conversation = self.which.find(&me.client).await?;
         let content = Content::Markdown(Markdown(self.markdown.clone()));
-        let id = self.how.send(&conversation, &content).await?;
+        let id = self.how.send(&conversation, &content, out).await?;
         out.result(
             sent(id, &conversation)
                 .with("markdown", self.markdown)
@@ -127,7 +171,8 @@ impl AsClient for SendReply {
         };
         let mut reply = Reply::new(self.message_id, &text)?;
         reply.reference_inbox_id = Some(answered.sender.to_string());
-        let id = self.how.send(&conversation, &Content::Reply(reply)).await?;
+        let content = Content::Reply(reply);
+        let id = self.how.send(&conversation, &content, out).await?;
         let told = object! {
             "reference" => self.message_id.to_string(),
             "referenceInboxId" => answered.sender.to_string(),
@@ -180,7 +225,7 @@ impl AsClient for SendReaction {
             schema: ReactionSchema::Unicode,
         };
         let content = Content::Reaction(reaction);
-        let id = self.how.send(&conversation, &content).await?;
+        let id = self.how.send(&conversation, &content, out).await?;
         let told = object! {
             "reference" => self.message_id.to_string(),
             "content" => self.content,
@@ -208,7 +253,7 @@ impl AsClient for SendReadReceipt {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
         let conversation = self.which.find(&me.client).await?;
         let content = Content::ReadReceipt(ReadReceipt);
-        let id = self.how.send(&conversation, &content).await?;
+        let id = self.how.send(&conversation, &content, out).await?;
         out.result(sent(id, &conversation).with("optimistic", self.how.optimistic))?;
         Ok(())
     }

@@ -95,7 +95,8 @@ impl AsClient for StreamDeletions {
         let mut waiting = Vec::new();
         let next = async || {
             if waiting.is_empty()
-                && let Some(Change::MessagesDeleted(ids)) = stream.next().await
+                && let Some(Change::MessagesDeleted(ids)) =
+                    follow::unless_revoked(&me.client, stream.next()).await?
             {
                 waiting = ids;
                 waiting.reverse();

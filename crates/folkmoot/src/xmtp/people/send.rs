@@ -3,12 +3,13 @@
 use std::io::Read as _;
 
 use clap::Args;
-use folkmoot_client::{Client, Conversation};
+use folkmoot_client::{Client, Conversation, SendOptions};
 use folkmoot_conversation::content::{Content, MAX_ENCODED_BYTES};
 use folkmoot_wire::GroupId;
 
 use super::{
     super::{
+        conversation::send::require_sent,
         output::Output,
         run::{AsClient, Me},
         value::{object, visible},
@@ -39,7 +40,9 @@ impl AsClient for Send {
             return Err(Failure::new(Exit::Usage, "there is nothing to send", "some words").into());
         }
         let conversation = conversation(&me.client, &self.name).await?;
-        let id = conversation.send(&Content::text(text)).await?;
+        let content = Content::text(text);
+        let sent = conversation.send_or_queue(&content, SendOptions::default());
+        let id = require_sent(sent.await?, &conversation, out)?;
         if out.is_json() {
             out.result(object! {
                 "success" => true,

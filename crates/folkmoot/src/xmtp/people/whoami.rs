@@ -15,6 +15,7 @@ pub(crate) struct WhoAmI {}
 impl AsClient for WhoAmI {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
         out.result(object! {
+            "revoked" => me.client.is_revoked().then_some(true),
             "address" => me.client.identifier().to_string(),
             "inboxId" => me.client.inbox_id().to_string(),
             "installationId" => me.client.installation_key().to_string(),

@@ -1,10 +1,13 @@
 //! What bots are told.
 
-use folkmoot_client::GroupOptions;
+use std::sync::Arc;
+
+use folkmoot_client::{GroupOptions, identity::revoke_installations};
 use folkmoot_conversation::{
     ConsentEntity, ConsentState,
     content::{Attachment, Content, Reaction, ReadReceipt, Reply},
 };
+use folkmoot_identity::WalletSecret;
 use serde_json::json;
 
 use super::support::World;
@@ -172,4 +175,28 @@ async fn those_who_were_denied_are_never_listened_to() {
     let ben = world.person(3).await;
     ben.dm(BOT).await.send_text("three").await.unwrap();
     assert_eq!(bot.next_of("message").await["text"], "three");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_whose_installation_was_revoked_is_told_so_and_ends() {
+    let world = World::new().await;
+    let bot = world.open(BOT).await;
+    let wallet = WalletSecret::from_bytes(&[BOT; 32]).unwrap();
+    let (network, gone) = (Arc::clone(bot.network()), vec![bot.installation_key()]);
+    let revoked = revoke_installations(network, bot.inbox_id(), gone, &wallet);
+    revoked.await.unwrap();
+    bot.close().await;
+    let events = world.path("told");
+    let keep = format!("cat > {}", events.display());
+    let mut running = world.run(BOT, &["--", "sh", "-c", &keep]);
+    assert_eq!(running.ended().await.code(), Some(5));
+    assert!(running.notes().contains("client relink"));
+    let told = std::fs::read_to_string(events).unwrap();
+    let told: Vec<serde_json::Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let error = told.iter().find(|event| event["type"] == "error").unwrap();
+    assert_eq!(error["code"], "refused");
+    assert_eq!(told.last().unwrap()["type"], "stop");
 }

@@ -189,3 +189,124 @@ fn installations_are_revoked() {
     let found = alice.json(&["installation-authorized", &inbox, &own]);
     assert_eq!(found["isAuthorized"], false);
 }
+
+#[test]
+fn a_revoked_device_is_told_so_and_linked_again() {
+    let net = Net::start();
+    let (alice, bob) = (net.person(), net.person());
+    let (address, inbox) = (bob.address(), bob.inbox());
+    let dm = alice.json(&["conversations", "create-dm", &address]);
+    let dm = dm["id"].as_str().unwrap();
+    let say = |who: &super::Person, what: &str| {
+        who.json(&["conversation", "send-text", dm, what]);
+    };
+    say(&alice, "before");
+    bob.json(&["conversations", "sync-all"]);
+    let old = bob.json(&["client", "info"])["properties"]["installationId"].clone();
+    let own = old.as_str().unwrap();
+    bob.json(&["revoke-installations", &inbox, "-i", own, "--force"]);
+    let again = ["xmtp", "revoke-installations", &inbox, "-i", own, "--force"];
+    assert_eq!(bob.fails(&again).0, 4);
+
+    for arguments in [
+        &["xmtp", "conversations", "sync-all"][..],
+        &["xmtp", "device-sync", "sync"],
+        &["xmtp", "conversations", "stream-all-messages"],
+        &["tail"],
+        &["xmtp", "conversation", "send-text", dm, "hello?"],
+    ] {
+        let (code, told) = bob.fails(arguments);
+        assert_eq!(code, 5, "{arguments:?}: {told}");
+        assert!(told.contains("client relink"), "{arguments:?}: {told}");
+    }
+    let info = bob.json(&["client", "info"]);
+    assert_eq!(info["properties"]["isRegistered"], false);
+    assert!(bob.ok(&["whoami"]).contains("revoked"));
+
+    let relinked = bob.json(&["client", "relink", "--force"]);
+    assert_eq!(relinked["revokedInstallationId"], old);
+    assert_ne!(relinked["installationId"], old);
+    assert_eq!(relinked["inboxId"], *inbox);
+    assert_eq!(relinked["waitingConversations"], 1);
+    let texts = |who: &super::Person| {
+        let messages = who.json(&["conversation", "messages", dm, "--sync"]);
+        messages.to_string()
+    };
+    assert!(texts(&bob).contains("before"));
+    let explained = bob.ok(&["group", "explain", dm]);
+    assert!(
+        explained.contains("waits until somebody adds it"),
+        "{explained}"
+    );
+    assert!(!bob.ok(&["whoami"]).contains("revoked"));
+    say(&bob, "here again");
+    alice.json(&["conversations", "sync-all"]);
+    assert!(texts(&alice).contains("here again"));
+    say(&alice, "good");
+    bob.json(&["conversations", "sync-all"]);
+    assert!(texts(&bob).contains("good"));
+}
+
+#[test]
+fn the_last_account_stays() {
+    let net = Net::start();
+    let alice = net.person();
+    let address = alice.address();
+    let remove = [
+        "xmtp",
+        "client",
+        "remove-account",
+        "-i",
+        &address,
+        "--force",
+    ];
+    let (code, told) = alice.fails(&remove);
+    assert_eq!(code, 5, "{told}");
+    assert!(told.contains("last account"), "{told}");
+    let nobody = "0x00000000000000000000000000000000000000aa";
+    let remove = ["xmtp", "client", "remove-account", "-i", nobody, "--force"];
+    assert_eq!(alice.fails(&remove).0, 4);
+    let nothing = "00".repeat(32);
+    let revoke = [
+        "xmtp",
+        "client",
+        "revoke-installations",
+        "-i",
+        &nothing,
+        "--force",
+    ];
+    assert_eq!(alice.fails(&revoke).0, 4);
+}
+
+#[test]
+fn what_could_not_be_sent_is_told_to_be_stored() {
+    let net = Net::start();
+    let (alice, bob) = (net.person(), net.person());
+    let dm = alice.json(&["conversations", "create-dm", &bob.address()]);
+    let dm = dm["id"].as_str().unwrap();
+    let away = ["--node", "http://127.0.0.1:1"];
+    let mut arguments = vec!["xmtp", "conversation", "send-text", dm, "at noon"];
+    arguments.extend(["--idempotency-key", "noon", "--json"]);
+    let output = alice
+        .program()
+        .args(&arguments)
+        .args(away)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["success"], false);
+    assert_eq!(told["queued"], true);
+    let error = crate::support::text(&output.stderr);
+    assert!(error.contains("is stored"), "{error}");
+    // A script that sends it again, with the key, says it once.
+    let sent = alice.json(&arguments[1..arguments.len() - 1]);
+    assert_eq!(sent["messageId"], told["messageId"]);
+    bob.json(&["conversations", "sync-all"]);
+    let messages = bob.json(&["conversation", "messages", dm]);
+    assert_eq!(
+        messages.to_string().matches("at noon").count(),
+        1,
+        "{messages}"
+    );
+}
