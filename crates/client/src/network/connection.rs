@@ -7,7 +7,7 @@ use std::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tonic::{
@@ -149,9 +149,14 @@ impl Connection {
         let mut pauses = REPEATS.iter();
         loop {
             let limit = self.limit();
+            let began = Instant::now();
             let answer = tokio::time::timeout(limit, self.noticed(attempt(service.clone()))).await;
+            let ms = began.elapsed().as_millis();
             let error = match answer {
-                Ok(Ok(answer)) => return Ok(answer.into_inner()),
+                Ok(Ok(answer)) => {
+                    tracing::debug!(call, address = %self.address, ms, "answered");
+                    return Ok(answer.into_inner());
+                }
                 Ok(Err(status)) => self.error(call, &status),
                 Err(_) => NetworkError::TimedOut {
                     call,
@@ -159,6 +164,7 @@ impl Connection {
                     after: limit,
                 },
             };
+            tracing::debug!(call, address = %self.address, ms, %error, "failed");
             let again = repeat == Repeat::Safe
                 && !error.is_too_large()
                 && match error {
@@ -168,7 +174,7 @@ impl Connection {
                 };
             match pauses.next().filter(|_| again) {
                 Some(pause) => {
-                    tracing::debug!(call, %error, "again in {pause:?}");
+                    tracing::debug!(call, "again in {pause:?}");
                     tokio::time::sleep(jittered(*pause)).await;
                 }
                 None => return Err(error),
