@@ -25,22 +25,24 @@ use crate::{
     listen::{self, Certificate, TlsSetup},
     open_files, ports,
     serve::{self, ConfigArgs},
-    xmtp,
+    xmtp::{self, settings::ClientArgs},
 };
 
 /// Check the configuration, the disk, the ports, the clock and the database
 ///
-/// A server may run meanwhile; nothing is changed. Exits with 1 if something must be mended.
+/// A server may run meanwhile; nothing is changed. Exits with 1 if something must be mended. With
+/// --json it prints an array of objects with `check`, `state` (ok, warning, failed), `text` and
+/// `remedy`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorCommand {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Check what the commands of `folkmoot xmtp` need instead: keys, network, database, identity
+    /// Check what the commands of `folkmoot xmtp` need instead: keys, network, database, identity.
+    /// It takes their common flags, which mean nothing without it
     #[arg(long)]
     client: bool,
-    /// Print a JSON array of objects with `check`, `state` (ok, warning, failed), `text` and `remedy`
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: ClientArgs,
 }
 
 /// How a check came out.
@@ -114,10 +116,10 @@ impl DoctorCommand {
     /// When `out` takes nothing.
     pub(crate) async fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         let findings = match self.client {
-            true => xmtp::examine().await,
+            true => xmtp::examine(&self.common).await,
             false => examine(&self.config).await,
         };
-        if self.json {
+        if self.common.is_json() {
             writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
         } else {
             print(&findings, out)?;

@@ -1,6 +1,9 @@
 //! Logs: to standard error, for people or as JSON.
 
-use std::io;
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -36,6 +39,12 @@ pub(crate) struct LogArgs {
     log_format: Option<LogFormat>,
 }
 
+/// Whether somebody looks at standard error who has not said that they want no colours.
+pub(crate) fn in_colour() -> bool {
+    let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !unwanted && io::stderr().is_terminal()
+}
+
 impl LogArgs {
     /// Starts logging, with `filter` unless the command line names another.
     pub(crate) fn start(&self, filter: &str) -> anyhow::Result<()> {
@@ -63,6 +72,7 @@ impl LogArgs {
         })?;
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            .with_ansi(in_colour())
             .with_writer(io::stderr);
         // A second start in one process (a test) keeps the first one's settings.
         drop(match self.log_format.unwrap_or(format) {

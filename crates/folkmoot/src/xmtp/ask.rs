@@ -125,8 +125,8 @@ pub(crate) struct RevokeInstallations {
     /// Private key of the inbox's recovery account [XMTP_WALLET_KEY]
     #[arg(long, value_name = "KEY")]
     wallet_key: Option<SecretText>,
-    /// Installations, once or more, or with commas between
-    #[arg(short, long, required = true, value_name = "ID", value_delimiter = ',', value_parser = who::installation)]
+    /// Installations, with spaces or commas between
+    #[arg(short, long, required = true, value_name = "ID", num_args = 1.., value_delimiter = ',', value_parser = who::installation)]
     installation_ids: Vec<InstallationKey>,
     #[command(flatten)]
     confirmation: Confirmation,

@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Looks at everything that a client needs. Nothing is registered or sent.
-pub(crate) async fn examine() -> Vec<Finding> {
-    let settings = match ClientArgs::default().settle() {
+pub(crate) async fn examine(common: &ClientArgs) -> Vec<Finding> {
+    let settings = match common.settle() {
         Ok(settings) => settings,
         Err(error) => return vec![Finding::failed("settings", &error, "look at the variables")],
     };
@@ -31,6 +31,10 @@ pub(crate) async fn examine() -> Vec<Finding> {
     let Some(client) = client else {
         return findings;
     };
+    if let Err(error) = client.database().check().await {
+        let error = folkmoot_client::Error::from(error).into();
+        findings.push(failed("database", error, "restore a backup"));
+    }
     if is_reachable {
         findings.extend(identity(&client).await);
         findings.push(key_package(&client).await);

@@ -10,6 +10,7 @@ mod client;
 mod confirm;
 pub(crate) mod conversation;
 mod conversations;
+mod database;
 mod device_sync;
 mod explain;
 pub(crate) mod follow;
@@ -22,6 +23,7 @@ pub(crate) mod run;
 mod search;
 pub(crate) mod settings;
 pub(crate) mod shapes;
+mod turns;
 pub(crate) mod value;
 mod variables;
 mod wallet;
@@ -37,8 +39,10 @@ use self::{
     client::ClientCommand,
     conversation::ConversationCommand,
     conversations::ConversationsCommand,
+    database::DatabaseCommand,
     device_sync::DeviceSyncCommand,
     explain::GroupCommand,
+    follow::Following,
     people::{completions::CompletionsCommand, contacts::ContactsCommand, man::ManCommand},
     preferences::PreferencesCommand,
     run::{As, On},
@@ -54,7 +58,8 @@ pub(crate) use health::examine;
 /// ~/.xmtp/.env. `folkmoot xmtp init` makes that file. XMTP_HOME stands in for ~/.xmtp, so that one
 /// user can be several people.
 #[derive(Args, Debug)]
-#[command(after_help = AFTER_HELP)]
+// Of a flag that comes twice the last counts, as with the official program.
+#[command(after_help = AFTER_HELP, args_override_self = true)]
 pub(crate) struct XmtpCommand {
     #[command(subcommand)]
     command: Command,
@@ -109,6 +114,9 @@ enum Command {
     /// What our own installations tell each other
     #[command(subcommand)]
     DeviceSync(DeviceSyncCommand),
+    /// Copies of the database
+    #[command(subcommand)]
+    Database(DatabaseCommand),
     /// Find messages by their words
     #[command(after_help = "Example: folkmoot xmtp search lake picnic")]
     Search(As<search::Search>),
@@ -132,6 +140,7 @@ impl XmtpCommand {
             Command::Preferences(command) => command.run(out).await,
             Command::Archive(command) => command.run(out).await,
             Command::DeviceSync(command) => command.run(out).await,
+            Command::Database(command) => command.run(out).await,
             Command::Search(command) => command.run(out).await,
             Command::Autocomplete(command) => command.run(out),
         }
@@ -147,7 +156,7 @@ pub(crate) enum ClientSide {
     Send(As<people::Send>),
     /// Print what is said, as it is said
     #[command(after_help = "Example: folkmoot tail picnic -n 20")]
-    Tail(As<people::Tail>),
+    Tail(Following<people::Tail>),
     /// Talk, on the whole screen of the terminal
     ///
     /// Conversations on the left, messages on the right, what you write below. `?` shows all keys.

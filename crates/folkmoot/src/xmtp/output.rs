@@ -42,17 +42,6 @@ impl<'a> Output<'a> {
         self.out.flush()
     }
 
-    /// Writes one of many results, on a line of its own as JSON, and lets it out at once.
-    pub(crate) fn item(&mut self, value: impl Into<Value>) -> io::Result<()> {
-        let value = self.chosen(value.into());
-        if self.form.json {
-            writeln!(self.out, "{}", value.to_json())?;
-        } else {
-            writeln!(self.out, "{}", value.for_people())?;
-        }
-        self.out.flush()
-    }
-
     /// Writes text that was already made for people.
     pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{text}")?;
@@ -60,12 +49,27 @@ impl<'a> Output<'a> {
     }
 
     fn chosen(&self, value: Value) -> Value {
-        if self.form.fields.is_empty() {
+        self.form.chosen(value)
+    }
+}
+
+impl Form {
+    /// One of many results: a line of its own as JSON, with its end.
+    pub(crate) fn item(&self, value: Value) -> String {
+        let value = self.chosen(value);
+        match self.json {
+            true => format!("{}\n", value.to_json()),
+            false => format!("{}\n", value.for_people()),
+        }
+    }
+
+    fn chosen(&self, value: Value) -> Value {
+        if self.fields.is_empty() {
             return value;
         }
-        let chosen = value.only(&self.form.fields);
-        match self.form.fields.len() {
-            1 if !self.form.json => chosen.bare(),
+        let chosen = value.only(&self.fields);
+        match self.fields.len() {
+            1 if !self.json => chosen.bare(),
             _ => chosen,
         }
     }

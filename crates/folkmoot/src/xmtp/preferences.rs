@@ -1,14 +1,16 @@
 //! `folkmoot xmtp preferences`: consent, and who belongs to which inbox.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use clap::{Args, ValueEnum};
-use folkmoot_client::{Change, Clock as _, Lookup, SystemClock};
-use folkmoot_conversation::{ConsentEntity, ConsentRecord};
+use folkmoot_client::{Change, ChangeStream, Clock as _, Lookup, SystemClock};
+use folkmoot_conversation::{ConsentEntity, ConsentRecord, ConsentState};
 use folkmoot_wire::{GroupId, InboxId};
 
 use super::{
     ask,
     conversations::Consent,
-    follow::{self, Until},
+    follow::{Following, Follows, Next},
     output::Output,
     run::{As, AsClient, Me, commands},
     shapes,
@@ -37,7 +39,7 @@ commands! {
         Sync(As<Sync>),
         /// Print preferences as they change
         #[command(after_help = "Example: folkmoot xmtp preferences stream --json")]
-        Stream(As<Stream>),
+        Stream(Following<Stream>),
     }
 }
 
@@ -206,35 +208,76 @@ impl AsClient for Sync {
 
 /// The arguments of `stream`.
 #[derive(Args, Debug)]
-pub(crate) struct Stream {
-    #[command(flatten)]
-    until: Until,
+pub(crate) struct Stream {}
+
+/// Preferences as they change.
+pub(crate) struct Changes {
+    stream: ChangeStream,
+    /// What was changed while others were let in.
+    waiting: VecDeque<ConsentRecord>,
+    /// What is known to whoever reads.
+    known: BTreeMap<ConsentEntity, ConsentState>,
 }
 
-impl AsClient for Stream {
-    const STAYS: bool = true;
+impl Follows for Stream {
+    type Source = Changes;
+    type Place = BTreeMap<ConsentEntity, ConsentState>;
 
-    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
-        if !self.until.disable_sync {
-            me.client.preferences().sync().await?;
+    async fn begin(
+        &self,
+        me: &Me,
+        place: Option<BTreeMap<ConsentEntity, ConsentState>>,
+        sync: bool,
+    ) -> anyhow::Result<Changes> {
+        let preferences = me.client.preferences();
+        if sync {
+            preferences.sync().await?;
         }
-        let mut stream = me.client.preferences().stream().await?;
-        let next = async || {
-            let news = follow::unless_revoked(&me.client, stream.next()).await?;
-            let update = match news {
-                Some(Change::Consent(record)) => consent_update(&record),
-                Some(Change::PushKeys(key)) => object! {
-                    "type" => "HmacKeyUpdate",
-                    "key" => hex::encode(key.as_bytes()),
-                },
-                _ => return Ok(None),
-            };
-            Ok(Some(object! {
-                "timestamp" => shapes::iso(SystemClock.now_ns()),
-                "updates" => Value::List(vec![update]),
-            }))
+        let stream = preferences.stream().await?;
+        let now = preferences.consents().await?;
+        let (known, waiting) = match place {
+            Some(known) => {
+                let is_new = |one: &ConsentRecord| known.get(&one.entity) != Some(&one.state);
+                let waiting = now.into_iter().filter(is_new).collect();
+                (known, waiting)
+            }
+            None => {
+                let known = now.into_iter().map(|one| (one.entity, one.state));
+                (known.collect(), VecDeque::new())
+            }
         };
-        self.until.follow(out, next).await
+        Ok(Changes {
+            stream,
+            waiting,
+            known,
+        })
+    }
+
+    async fn next(&self, _: &Me, source: &mut Changes) -> anyhow::Result<Next> {
+        let change = match source.waiting.pop_front() {
+            Some(record) => Some(Change::Consent(record)),
+            None => source.stream.next().await,
+        };
+        let update = match change {
+            Some(Change::Consent(record)) => {
+                let update = consent_update(&record);
+                source.known.insert(record.entity, record.state);
+                update
+            }
+            Some(Change::PushKeys(key)) => object! {
+                "type" => "HmacKeyUpdate",
+                "key" => hex::encode(key.as_bytes()),
+            },
+            _ => return Ok(Next::Nothing),
+        };
+        Ok(Next::Item(object! {
+            "timestamp" => shapes::iso(SystemClock.now_ns()),
+            "updates" => Value::List(vec![update]),
+        }))
+    }
+
+    fn leave(source: Changes) -> BTreeMap<ConsentEntity, ConsentState> {
+        source.known
     }
 }
 

@@ -5,7 +5,8 @@ use std::io::{IsTerminal as _, Write};
 
 use clap::Args;
 use folkmoot_client::{
-    Background, Client, ConversationError, DeviceSync, Error, HistoryError, SignerError,
+    Background, Client, ClientBuilder, ConversationError, DeviceSync, Error, HistoryError,
+    SignerError,
     db::{DatabaseKey, DbError},
     identity::{Directory, IdentityError},
     network::{
@@ -21,10 +22,12 @@ use tracing_subscriber::{
 use super::{
     output::Output,
     settings::{ClientArgs, ClientSettings, Environment, NetworkArgs, NetworkSettings, Place},
+    turns::{Waiting, Who},
     wallet::Wallet,
 };
 use crate::{
     failure::{Exit, Failure},
+    log,
     named::Named,
 };
 
@@ -190,24 +193,54 @@ impl ClientSettings {
     /// A [`Failure`] when a key is missing; what the client says.
     pub(crate) async fn open(&self, stays: bool) -> anyhow::Result<Client> {
         self.start_log();
-        let client = self.client(stays).await?;
+        let who = if stays { Who::Stays } else { Who::Passes };
+        let client = self.client(who).await?;
+        if let Some((installations, most)) = client.registered_now()
+            && installations > 1
+        {
+            eprintln!(
+                "this is installation {installations} of {most} of inbox {}: {} is new",
+                client.inbox_id(),
+                self.database.display()
+            );
+        }
         if self.network.verbose {
             say_who(self, &client);
         }
         Ok(client)
     }
 
-    async fn client(&self, stays: bool) -> anyhow::Result<Client> {
-        let Some(key) = self.database_key else {
-            return Err(self
-                .missing("database key", "XMTP_DB_ENCRYPTION_KEY")
-                .into());
-        };
-        if let Some(directory) = self.database.parent()
-            && !directory.as_os_str().is_empty()
-        {
-            super::init::make_private_directory(directory)?;
+    /// The same client once more, for a stream that closed it to let others in between: waits until
+    /// they have gone.
+    ///
+    /// # Errors
+    ///
+    /// As of [`ClientSettings::open`].
+    pub(crate) async fn open_again(&self) -> anyhow::Result<Client> {
+        self.client(Who::Returns).await
+    }
+
+    /// Opens the client as soon as no other process has the database.
+    async fn client(&self, who: Who) -> anyhow::Result<Client> {
+        let mut waiting = Waiting::new(&self.database, who, self.db_wait);
+        loop {
+            let builder = self.builder(who)?;
+            let opened = match &self.wallet {
+                Some(wallet) => builder.create(wallet).await,
+                None if self.database.exists() => builder.open().await,
+                None => return Err(self.missing("wallet key", "XMTP_WALLET_KEY").into()),
+            };
+            match opened {
+                Ok(client) => return Ok(client),
+                Err(cause) if waiting.a_little(&cause).await => {}
+                Err(cause) => return Err(cause.into()),
+            }
         }
+    }
+
+    fn builder(&self, who: Who) -> anyhow::Result<ClientBuilder> {
+        let key = self.database_key()?;
+        self.make_directory()?;
         let mut network = self.network.options();
         network.app_version = self.app_version.clone();
         let mut builder = Client::builder()
@@ -217,20 +250,40 @@ impl ClientSettings {
                 true => DeviceSync::On,
                 false => DeviceSync::Off,
             })
-            .background(match stays {
-                true => Background::On,
-                false => Background::Off,
+            .background(match who {
+                Who::Stays | Who::Returns => Background::On,
+                Who::Passes => Background::Off,
             });
         if self.app_data_groups {
             builder = builder.app_data_groups();
         }
-        if let Some(url) = self.network.place.history_url() {
+        if let Some(url) = &self.history_url {
             builder = builder.history_url(url);
         }
-        match &self.wallet {
-            Some(wallet) => Ok(builder.create(wallet).await?),
-            None if self.database.exists() => Ok(builder.open().await?),
-            None => Err(self.missing("wallet key", "XMTP_WALLET_KEY").into()),
+        Ok(builder)
+    }
+
+    /// What opens the database.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when nobody gave it.
+    pub(crate) fn database_key(&self) -> Result<[u8; 32], Failure> {
+        let missing = || self.missing("database key", "XMTP_DB_ENCRYPTION_KEY");
+        self.database_key.ok_or_else(missing)
+    }
+
+    /// Makes the directory of the database, for its owner only.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn make_directory(&self) -> anyhow::Result<()> {
+        match self.database.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => {
+                super::init::make_private_directory(directory)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -265,9 +318,10 @@ impl ClientSettings {
             }
             return;
         };
-        let filter = tracing_subscriber::EnvFilter::new(level.to_string());
+        let filter = tracing_subscriber::EnvFilter::new(level.filter());
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            .with_ansi(log::in_colour())
             .with_writer(std::io::stderr);
         // It fails when --log has started it already.
         drop(match self.structured_logging {
@@ -290,7 +344,7 @@ impl Place {
     }
 
     /// The server through which devices hand over history, where the network's name tells it.
-    pub(crate) fn history_url(&self) -> Option<&'static str> {
+    pub(super) fn history_url(&self) -> Option<&'static str> {
         Some(match self {
             Self::Named(Environment::Local) => Known::Local.history_url(),
             Self::Named(Environment::Dev) => Known::Dev.history_url(),
@@ -314,6 +368,13 @@ fn show_warnings() {
 }
 
 fn say_who(settings: &ClientSettings, client: &Client) {
+    let variables = &settings.network.variables;
+    if let Some(path) = &variables.path {
+        eprintln!("variables     {}", path.display());
+        for line in &variables.passed_over {
+            eprintln!("              line {line} is no assignment, and was passed over");
+        }
+    }
     eprintln!("network       {}", client.network().address());
     eprintln!("database      {}", settings.database.display());
     eprintln!("address       {}", client.identifier());
@@ -331,10 +392,51 @@ pub(crate) fn explained(error: anyhow::Error) -> anyhow::Error {
         },
     };
     let exit = exit_code(&error);
-    match error.remedy() {
+    let remedy = remedy(&error).or_else(|| error.remedy());
+    match remedy {
         Some(remedy) => Failure::new(exit, error.to_string(), remedy).into(),
         None => Failure::new(exit, error.to_string(), fallback_remedy(exit)).into(),
     }
+}
+
+/// What to do about errors for which this program has flags or commands.
+fn remedy(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::Shared(error) => return remedy(error),
+        Error::Database(DbError::InUse { process, .. }) => {
+            let that = process.map_or_else(
+                || "the other command".to_owned(),
+                |process| format!("process {process}"),
+            );
+            format!("end {that}, or wait longer with --db-wait SECONDS")
+        }
+        Error::Database(DbError::Damaged(_) | DbError::Corrupt { .. }) => {
+            "move the file away, then put a copy back with `folkmoot xmtp database restore FILE`, \
+             or get history from another installation with `folkmoot xmtp device-sync request`"
+                .into()
+        }
+        Error::Identity(IdentityError::TooManyInstallations { inbox, .. }) => format!(
+            "`folkmoot xmtp inbox-states {inbox}` lists them, `folkmoot xmtp revoke-installations \
+             {inbox} -i INSTALLATION_ID` revokes one, and needs no database"
+        ),
+        Error::History(HistoryError::NoServer) => {
+            "--history-url URL or XMTP_HISTORY_URL; `folkmoot dev` prints its own".into()
+        }
+        Error::History(HistoryError::ForeignServer(_)) => {
+            "the same --history-url for both installations".into()
+        }
+        Error::History(HistoryError::NoSyncGroup) => {
+            "any command with the same account and another --db-path, here or on another device, \
+             makes an installation"
+                .into()
+        }
+        Error::History(HistoryError::NotOffered(_)) => {
+            "`folkmoot xmtp device-sync request`, then `folkmoot xmtp device-sync sync` on the \
+             other installation"
+                .into()
+        }
+        _ => return None,
+    })
 }
 
 fn fallback_remedy(exit: Exit) -> &'static str {

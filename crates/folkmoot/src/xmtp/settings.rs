@@ -64,6 +64,12 @@ pub(crate) struct ClientArgs {
     /// Database [XMTP_DB_PATH; default: a file for each network in ~/.xmtp/folkmoot]
     #[arg(long, value_name = "PATH")]
     db_path: Option<PathBuf>,
+    /// How long to wait while another command has the database [XMTP_DB_WAIT; default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    db_wait: Option<u64>,
+    /// Server through which the account's installations hand over history [XMTP_HISTORY_URL; default: that of a network with a name]
+    #[arg(long, value_name = "URL")]
+    history_url: Option<String>,
     /// What to log [XMTP_LOG_LEVEL]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<LogLevel>,
@@ -131,6 +137,28 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
+impl LogLevel {
+    /// What is logged. What the libraries below say of each frame is for the finest level only.
+    pub(crate) fn filter(self) -> String {
+        const BELOW: [&str; 7] = [
+            "h2",
+            "hyper",
+            "hyper_util",
+            "reqwest",
+            "rustls",
+            "tonic",
+            "tower",
+        ];
+        let mut filter = self.to_string();
+        if let Self::Info | Self::Debug = self {
+            for library in BELOW {
+                filter.push_str(&format!(",{library}=warn"));
+            }
+        }
+        filter
+    }
+}
+
 /// Where a network is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
@@ -170,6 +198,10 @@ pub(crate) struct ClientSettings {
     pub(crate) database_key: Option<[u8; 32]>,
     /// The database.
     pub(crate) database: PathBuf,
+    /// How long to wait while one and the same other process has it.
+    pub(crate) db_wait: Duration,
+    /// The server through which installations hand over history, if one is known.
+    pub(crate) history_url: Option<String>,
     /// Whether to exchange preferences and history with other installations.
     pub(crate) device_sync: bool,
     /// Whether to be in groups of libxmtp 1.11 that live in an AppData dictionary.
@@ -255,6 +287,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl ClientArgs {
+    /// Whether the flag for JSON is there, whatever the variables say.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.network.json
+    }
+
     /// Reads the variables and settles what counts.
     ///
     /// # Errors
@@ -291,6 +328,23 @@ impl ClientArgs {
                 .join("folkmoot")
                 .join(network.place.file_name()),
         };
+        let db_wait = match (self.db_wait, variables.get("XMTP_DB_WAIT")) {
+            (Some(seconds), _) => seconds,
+            (None, Some(text)) => seconds("XMTP_DB_WAIT", text)?,
+            (None, None) => DB_WAIT_SECONDS,
+        };
+        let history_url = self
+            .history_url
+            .as_deref()
+            .or_else(|| variables.get("XMTP_HISTORY_URL"))
+            .or_else(|| network.place.history_url())
+            .or_else(|| {
+                // `folkmoot dev -- COMMAND` tells COMMAND of its own network.
+                let node = Place::Node(variables.get("FOLKMOOT_V3_URL")?.to_owned());
+                let history = variables.get("FOLKMOOT_HISTORY_URL")?;
+                (network.place == node).then_some(history)
+            })
+            .map(str::to_owned);
         let log_level = match (self.log_level, variables.get("XMTP_LOG_LEVEL")) {
             (Some(level), _) => Some(level),
             (None, Some(name)) => Some(choice("XMTP_LOG_LEVEL", name)?),
@@ -306,6 +360,8 @@ impl ClientArgs {
             wallet,
             database_key,
             database,
+            db_wait: Duration::from_secs(db_wait),
+            history_url,
             device_sync,
             app_data_groups: variables.is_true("XMTP_APP_DATA_GROUPS"),
             app_version: app_version
@@ -410,6 +466,19 @@ pub(crate) fn key_bytes(text: &str) -> Option<[u8; 32]> {
     hex::decode(digits).ok()?.try_into().ok()
 }
 
+fn seconds(variable: &str, text: &str) -> Result<u64, Failure> {
+    text.parse().map_err(|_| {
+        Failure::new(
+            Exit::Usage,
+            format!("{variable} is {text:?}"),
+            "a number of seconds, such as 5",
+        )
+    })
+}
+
+/// How long a command waits for another one.
+const DB_WAIT_SECONDS: u64 = 5;
+
 fn choice<T: ValueEnum>(variable: &str, name: &str) -> Result<T, Failure> {
     T::from_str(name, false).map_err(|_| {
         let names = T::value_variants()
@@ -503,6 +572,10 @@ mod tests {
         assert_eq!(version(settled(&["XMTP_APP_VERSION=a/1"], &[])), "a/1");
         let flags = ["--app-version", "b/2"];
         assert_eq!(version(settled(&["XMTP_APP_VERSION=a/1"], &flags)), "b/2");
+        let wait = |settings: ClientSettings| settings.db_wait.as_secs();
+        assert_eq!(wait(settled(&[], &[])), 5);
+        assert_eq!(wait(settled(&["XMTP_DB_WAIT=7"], &[])), 7);
+        assert_eq!(wait(settled(&["XMTP_DB_WAIT=7"], &["--db-wait", "0"])), 0);
 
         type Is = fn(&ClientSettings) -> bool;
         let switches: [(&str, &str, Is); 4] = [
@@ -554,6 +627,24 @@ mod tests {
             place(&["XMTP_NODE_URL=http://n"], &["--env", "dev"]),
             named(Environment::Dev)
         );
+    }
+
+    #[test]
+    fn history_goes_through_the_server_that_was_named_or_that_of_the_network() {
+        let url = |variables: &[&str], flags: &[&str]| settled(variables, flags).history_url;
+        let is = |url: &str| Some(url.to_owned());
+        let node = ["XMTP_NODE_URL=http://n"];
+        assert_eq!(url(&node, &[]), None);
+        assert_eq!(url(&node, &["--history-url", "http://h"]), is("http://h"));
+        let variable = ["XMTP_NODE_URL=http://n", "XMTP_HISTORY_URL=http://v"];
+        assert_eq!(url(&variable, &[]), is("http://v"));
+        let flags = ["--history-url", "http://h"];
+        assert_eq!(url(&variable, &flags), is("http://h"));
+        // What `folkmoot dev -- COMMAND` says is meant for its own network only.
+        let dev = ["FOLKMOOT_V3_URL=http://n", "FOLKMOOT_HISTORY_URL=http://d"];
+        assert_eq!(url(&dev, &[]), is("http://d"));
+        assert_eq!(url(&dev, &["--node", "http://m"]), None);
+        assert_ne!(url(&dev, &["--env", "dev"]), is("http://d"));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Variables {
     file: BTreeMap<String, String>,
     /// The file that was read, if any.
     pub(crate) path: Option<PathBuf>,
+    /// Lines of that file that are no assignments, and were passed over.
+    pub(crate) passed_over: Vec<usize>,
 }
 
 impl Variables {
@@ -27,7 +29,8 @@ impl Variables {
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, or a line of it is no assignment.
+    /// When a file cannot be read, or a line of it is no assignment. In `./.env`, which nobody named
+    /// and which may be another program's, such lines are passed over.
     pub(crate) fn load(env_file: Option<&Path>) -> anyhow::Result<Self> {
         // Variables that are not UTF-8 are none of ours.
         let surroundings = env::vars_os()
@@ -37,7 +40,8 @@ impl Variables {
             surroundings,
             ..Self::default()
         };
-        let usual = [PathBuf::from(".env"), home()?.join(".env")];
+        let here = PathBuf::from(".env");
+        let usual = [here.clone(), home()?.join(".env")];
         let places = match env_file {
             Some(path) => vec![path.to_owned()],
             None => usual.to_vec(),
@@ -60,10 +64,14 @@ impl Variables {
                     return Err(cause).with_context(|| format!("read {}", path.display()));
                 }
             };
-            variables.file = parse(&text)
-                .map_err(|line| wrong_line(&path, line))?
-                .into_iter()
-                .collect();
+            let (assignments, wrong) = parse(&text);
+            if let Some(line) = wrong.first()
+                && (env_file.is_some() || path != here)
+            {
+                return Err(wrong_line(&path, *line).into());
+            }
+            variables.file = assignments.into_iter().collect();
+            variables.passed_over = wrong;
             variables.path = Some(path);
             break;
         }
@@ -77,6 +85,7 @@ impl Variables {
             surroundings,
             file: BTreeMap::new(),
             path: None,
+            passed_over: Vec::new(),
         }
     }
 
@@ -120,40 +129,59 @@ fn wrong_line(path: &Path, line: usize) -> Failure {
     )
 }
 
-/// The assignments of a `.env` file, or the number of the first line that is none.
-fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
-    let mut assignments = Vec::new();
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+/// The assignments of a `.env` file, and the numbers of the lines that are none. A value in quotes
+/// may go over several lines.
+fn parse(text: &str) -> (Vec<(String, String)>, Vec<usize>) {
+    let (mut assignments, mut wrong) = (Vec::new(), Vec::new());
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut number = 0;
+    while !rest.is_empty() {
+        number += 1;
+        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+        let found = assignment(line);
+        let Some((name, value)) = found.filter(|_| !line.trim_start().starts_with('#')) else {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                wrong.push(number);
+            }
+            rest = after;
             continue;
+        };
+        // The value is a part of the line, which is where the rest begins.
+        let from = &rest[line.len() - value.len()..];
+        if let Some((value, length)) = quoted(from) {
+            assignments.push((name.to_owned(), value));
+            number += from[..length].matches('\n').count();
+            let after = &from[length..];
+            rest = after.split_once('\n').map_or("", |(_, after)| after);
+        } else {
+            let end = value.find('#').unwrap_or(value.len());
+            assignments.push((name.to_owned(), value[..end].trim_end().to_owned()));
+            rest = after;
         }
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) = line.split_once('=').ok_or(index + 1)?;
-        let name = name.trim();
-        if name.is_empty() || name.contains(char::is_whitespace) {
-            return Err(index + 1);
-        }
-        assignments.push((name.to_owned(), unquoted(value.trim())));
     }
-    Ok(assignments)
+    (assignments, wrong)
 }
 
-/// A value without its quotes, or up to a comment.
-fn unquoted(value: &str) -> String {
-    for quote in ['"', '\'', '`'] {
-        if let Some(rest) = value.strip_prefix(quote)
-            && let Some((inside, _)) = rest.split_once(quote)
-        {
-            return match quote {
-                '"' => inside.replace("\\n", "\n"),
-                _ => inside.to_owned(),
-            };
-        }
-    }
-    let end = value.find('#').unwrap_or(value.len());
-    value[..end].trim_end().to_owned()
+/// Name and value of a line; the value is its end.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim_start();
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (name, value) = line.split_once('=')?;
+    let name = name.trim();
+    let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+    is_name.then_some((name, value.trim_start()))
+}
+
+/// What is between quotes at the beginning of a text, and how long it is with them.
+fn quoted(text: &str) -> Option<(String, usize)> {
+    let quote = text.chars().next().filter(|one| "\"'`".contains(*one))?;
+    let (inside, _) = text[1..].split_once(quote)?;
+    let value = match quote {
+        '"' => inside.replace("\\n", "\n"),
+        _ => inside.to_owned(),
+    };
+    Some((value, inside.len() + 2))
 }
 
 #[cfg(test)]
@@ -161,7 +189,9 @@ mod tests {
     use super::*;
 
     fn assignments(text: &str) -> Vec<(String, String)> {
-        parse(text).unwrap()
+        let (assignments, wrong) = parse(text);
+        assert_eq!(wrong, [0; 0]);
+        assignments
     }
 
     #[test]
@@ -180,9 +210,29 @@ mod tests {
 
     #[test]
     fn a_line_without_an_assignment_is_named() {
-        assert_eq!(parse("A=1\nnonsense"), Err(2));
-        assert_eq!(parse("=1"), Err(1));
-        assert_eq!(parse("two words=1"), Err(1));
+        assert_eq!(parse("A=1\nnonsense\r\nB=\"x\ny\"\n?").1, [2, 5]);
+        assert_eq!(parse("=1").1, [1]);
+        assert_eq!(parse("two words=1").1, [1]);
+    }
+
+    #[test]
+    fn a_value_in_quotes_may_go_over_several_lines() {
+        let text =
+            "PRIVATE_KEY=\"-----BEGIN\nabc=\n-----END\" # mine\r\nA='\nx' \nB=\"open\nC=1\r\n";
+        let read = assignments(text);
+        let read: Vec<_> = read
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        assert_eq!(
+            read,
+            [
+                ("PRIVATE_KEY", "-----BEGIN\nabc=\n-----END"),
+                ("A", "\nx"),
+                ("B", "\"open"),
+                ("C", "1"),
+            ]
+        );
     }
 
     #[test]
@@ -190,7 +240,7 @@ mod tests {
         let variables = Variables {
             surroundings: [("A".into(), "outside".into())].into(),
             file: [("A".into(), "file".into()), ("B".into(), "true".into())].into(),
-            path: None,
+            ..Variables::default()
         };
         assert_eq!(variables.get("A"), Some("outside"));
         assert!(variables.is_true("B"));

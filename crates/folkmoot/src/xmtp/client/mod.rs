@@ -93,8 +93,8 @@ impl AsClient for Info {
 /// The list of installations that a flag names.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Installations {
-    /// Installations, once or more, or with commas between
-    #[arg(short, long, required = true, value_name = "ID", value_delimiter = ',', value_parser = super::who::installation)]
+    /// Installations, with spaces or commas between
+    #[arg(short, long, required = true, value_name = "ID", num_args = 1.., value_delimiter = ',', value_parser = super::who::installation)]
     pub(crate) installation_ids: Vec<folkmoot_wire::InstallationKey>,
 }
 

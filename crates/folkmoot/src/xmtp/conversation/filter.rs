@@ -28,14 +28,14 @@ pub(crate) struct Filter {
     /// Messages of people, or entries about changes
     #[arg(long, value_name = "KIND")]
     kind: Option<Kind>,
-    /// Of this content type; can be repeated
-    #[arg(long, value_name = "TYPE")]
+    /// Of one of these content types
+    #[arg(long, value_name = "TYPE", num_args = 1..)]
     content_type: Vec<Type>,
-    /// Not of this content type; can be repeated
-    #[arg(long, value_name = "TYPE")]
+    /// Not of any of these content types
+    #[arg(long, value_name = "TYPE", num_args = 1..)]
     exclude_content_type: Vec<Type>,
-    /// Not of this sender's inbox; can be repeated
-    #[arg(long, value_name = "INBOX_ID", value_parser = who::inbox_id)]
+    /// Not of any of these senders' inboxes
+    #[arg(long, value_name = "INBOX_ID", num_args = 1.., value_parser = who::inbox_id)]
     exclude_sender: Vec<InboxId>,
 }
 

@@ -195,6 +195,7 @@ pub(crate) struct UpdateName {
     #[command(flatten)]
     which: Which,
     /// The new name
+    #[arg(allow_hyphen_values = true)]
     name: String,
 }
 
@@ -218,6 +219,7 @@ pub(crate) struct UpdateDescription {
     #[command(flatten)]
     which: Which,
     /// The new description
+    #[arg(allow_hyphen_values = true)]
     description: String,
 }
 

@@ -9,7 +9,10 @@ mod manage;
 mod read;
 pub(super) mod send;
 
-use super::run::{As, commands};
+use super::{
+    follow::Following,
+    run::{As, commands},
+};
 
 pub(crate) use files::mime_type;
 
@@ -27,7 +30,7 @@ commands! {
         Members(As<read::Members>),
         /// Print messages as they come
         #[command(after_help = "Example: folkmoot xmtp conversation stream picnic --json --count 5")]
-        Stream(As<read::Stream>),
+        Stream(Following<read::Stream>),
         /// Fetch messages
         #[command(after_help = "Example: folkmoot xmtp conversation sync picnic")]
         Sync(As<read::Sync>),

@@ -2,10 +2,11 @@
 
 use clap::{Args, ValueEnum};
 use folkmoot_client::{MessageQuery, Order, SortBy, StreamOptions};
+use folkmoot_wire::GroupId;
 
 use super::{
     super::{
-        follow::{self, Until},
+        follow::{self, Follows, Next},
         output::Output,
         run::{AsClient, Me},
         shapes::{self, MemberShape, Shape},
@@ -133,24 +134,45 @@ impl AsClient for Members {
 pub(crate) struct Stream {
     #[command(flatten)]
     which: Which,
-    #[command(flatten)]
-    until: Until,
 }
 
-impl AsClient for Stream {
-    const STAYS: bool = true;
+impl Follows for Stream {
+    type Source = (GroupId, follow::Messages);
+    type Place = (GroupId, u64);
 
-    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
-        let conversation = self.which.find(&me.client).await?;
-        if !self.until.disable_sync {
+    async fn begin(
+        &self,
+        me: &Me,
+        place: Option<(GroupId, u64)>,
+        sync: bool,
+    ) -> anyhow::Result<(GroupId, follow::Messages)> {
+        let (conversation, after) = match place {
+            // It may have another name by now.
+            Some((id, after)) => (me.client.conversations().get(&id).await?, Some(after)),
+            None => (self.which.find(&me.client).await?, None),
+        };
+        if sync {
             conversation.sync().await?;
         }
-        let mut stream = conversation.stream(StreamOptions::default()).await?;
-        let next = async || {
-            let message = follow::enriched(&me.client, stream.next().await?).await?;
-            Ok(Some(shapes::message(&message, Shape::Streamed)))
+        let options = StreamOptions {
+            after,
+            ..StreamOptions::default()
         };
-        self.until.follow(out, next).await
+        let stream = conversation.stream(options).await?;
+        Ok((conversation.id().clone(), stream.into()))
+    }
+
+    async fn next(
+        &self,
+        me: &Me,
+        (_, source): &mut (GroupId, follow::Messages),
+    ) -> anyhow::Result<Next> {
+        let message = source.next(me).await?;
+        Ok(Next::Item(shapes::message(&message, Shape::Streamed)))
+    }
+
+    fn leave((id, source): (GroupId, follow::Messages)) -> (GroupId, u64) {
+        (id, source.place())
     }
 }
 

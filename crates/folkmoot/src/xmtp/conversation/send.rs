@@ -100,6 +100,7 @@ pub(crate) struct SendText {
     #[command(flatten)]
     which: Which,
     /// The text
+    #[arg(allow_hyphen_values = true)]
     text: String,
     #[command(flatten)]
     how: How,
@@ -125,6 +126,7 @@ pub(crate) struct SendMarkdown {
     #[command(flatten)]
     which: Which,
     /// The text with its mark-up
+    #[arg(allow_hyphen_values = true)]
     markdown: String,
     #[command(flatten)]
     how: How,
@@ -153,6 +155,7 @@ pub(crate) struct SendReply {
     #[arg(value_parser = who::message_id)]
     message_id: MessageId,
     /// The text
+    #[arg(allow_hyphen_values = true)]
     text: String,
     /// The text has mark-up
     #[arg(long)]
@@ -198,6 +201,7 @@ pub(crate) struct SendReaction {
     /// Put it there, or take it away
     action: ReactionVerb,
     /// The emoji
+    #[arg(allow_hyphen_values = true)]
     content: String,
     #[command(flatten)]
     how: How,
@@ -268,6 +272,7 @@ pub(crate) struct EditMessage {
     #[arg(value_parser = who::message_id)]
     message_id: MessageId,
     /// The new text
+    #[arg(allow_hyphen_values = true)]
     text: String,
 }
 

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use folkmoot_conversation::{ConsentState, context::ConversationKind};
 
 use super::{
+    follow::Following,
     output::Output,
     run::{As, AsClient, Me, commands},
     value::{Value, object},
@@ -46,13 +47,13 @@ commands! {
         SyncAll(As<SyncAll>),
         /// Print new conversations as they come
         #[command(after_help = "Example: folkmoot xmtp conversations stream --count 1")]
-        Stream(As<stream::Stream>),
+        Stream(Following<stream::Stream>),
         /// Print messages of all conversations as they come
         #[command(after_help = "Example: folkmoot xmtp conversations stream-all-messages --json --timeout 60")]
-        StreamAllMessages(As<stream::StreamAllMessages>),
+        StreamAllMessages(Following<stream::StreamAllMessages>),
         /// Print what is deleted as it is deleted
         #[command(after_help = "Example: folkmoot xmtp conversations stream-deletions --json")]
-        StreamDeletions(As<stream::StreamDeletions>),
+        StreamDeletions(Following<stream::StreamDeletions>),
     }
 }
 
@@ -98,8 +99,8 @@ impl From<Consent> for ConsentState {
 /// The flag that chooses conversations by consent.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ConsentFilter {
-    /// Only conversations with this consent; can be repeated
-    #[arg(long, value_name = "STATE")]
+    /// Only conversations with one of these consents
+    #[arg(long, value_name = "STATE", num_args = 1..)]
     consent_state: Vec<Consent>,
 }
 

@@ -1,13 +1,18 @@
 //! `folkmoot xmtp conversations stream`, `stream-all-messages` and `stream-deletions`.
 
+use std::collections::VecDeque;
+
 use clap::Args;
-use folkmoot_client::{Change, StreamOptions};
+use folkmoot_client::{
+    Change, ChangeStream, ConversationStream, KnownConversations, MessageStream, StreamOptions,
+};
+use folkmoot_conversation::content::Content;
+use folkmoot_wire::MessageId;
 
 use super::{
     super::{
-        follow::{self, Until},
-        output::Output,
-        run::{AsClient, Me},
+        follow::{self, Follows, Next},
+        run::Me,
         shapes::{self, Shape},
         value::object,
     },
@@ -20,24 +25,36 @@ pub(crate) struct Stream {
     /// Only of this kind
     #[arg(long = "type", value_name = "KIND")]
     kind: Option<Kind>,
-    #[command(flatten)]
-    until: Until,
 }
 
-impl AsClient for Stream {
-    const STAYS: bool = true;
+impl Follows for Stream {
+    type Source = ConversationStream;
+    type Place = KnownConversations;
 
-    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+    async fn begin(
+        &self,
+        me: &Me,
+        place: Option<KnownConversations>,
+        sync: bool,
+    ) -> anyhow::Result<ConversationStream> {
         let conversations = me.client.conversations();
-        if !self.until.disable_sync {
+        if sync {
             conversations.sync().await?;
         }
-        let mut stream = conversations.stream(self.kind.map(Into::into)).await?;
-        let next = async || {
-            let conversation = stream.next().await?;
-            Ok(Some(shapes::streamed_conversation(&conversation)))
-        };
-        self.until.follow(out, next).await
+        let kind = self.kind.map(Into::into);
+        Ok(match place {
+            Some(known) => conversations.stream_after(kind, known).await?,
+            None => conversations.stream(kind).await?,
+        })
+    }
+
+    async fn next(&self, _: &Me, source: &mut ConversationStream) -> anyhow::Result<Next> {
+        let conversation = source.next().await?;
+        Ok(Next::Item(shapes::streamed_conversation(&conversation)))
+    }
+
+    fn leave(source: ConversationStream) -> KnownConversations {
+        source.known()
     }
 }
 
@@ -49,61 +66,109 @@ pub(crate) struct StreamAllMessages {
     kind: Option<Kind>,
     #[command(flatten)]
     consent: ConsentFilter,
-    #[command(flatten)]
-    until: Until,
 }
 
-impl AsClient for StreamAllMessages {
-    const STAYS: bool = true;
+impl Follows for StreamAllMessages {
+    type Source = follow::Messages;
+    type Place = u64;
 
-    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+    async fn begin(
+        &self,
+        me: &Me,
+        place: Option<u64>,
+        sync: bool,
+    ) -> anyhow::Result<follow::Messages> {
         let conversations = me.client.conversations();
         let consent = self.consent.states();
-        if !self.until.disable_sync {
+        if sync {
             conversations.sync_all(&consent).await?;
         }
         let options = StreamOptions {
             kind: self.kind.map(Into::into),
             consent,
+            after: place,
             ..StreamOptions::default()
         };
-        let mut stream = conversations.stream_all_messages(options).await?;
-        let next = async || {
-            let message = follow::enriched(&me.client, stream.next().await?).await?;
-            Ok(Some(shapes::message(&message, Shape::StreamedOfAll)))
-        };
-        self.until.follow(out, next).await
+        Ok(conversations.stream_all_messages(options).await?.into())
+    }
+
+    async fn next(&self, me: &Me, source: &mut follow::Messages) -> anyhow::Result<Next> {
+        let message = source.next(me).await?;
+        let shown = shapes::message(&message, Shape::StreamedOfAll);
+        Ok(Next::Item(shown))
+    }
+
+    fn leave(source: follow::Messages) -> u64 {
+        source.place()
     }
 }
 
 /// The arguments of `stream-deletions`.
 #[derive(Args, Debug)]
-pub(crate) struct StreamDeletions {
-    #[command(flatten)]
-    until: Until,
+pub(crate) struct StreamDeletions {}
+
+/// Deletions: those that are told, and those that came while others were let in.
+pub(crate) struct Deletions {
+    changes: ChangeStream,
+    /// Tells the place, and what came meanwhile.
+    messages: MessageStream,
+    waiting: VecDeque<MessageId>,
 }
 
-impl AsClient for StreamDeletions {
-    const STAYS: bool = true;
+impl Follows for StreamDeletions {
+    type Source = Deletions;
+    type Place = (u64, VecDeque<MessageId>);
 
-    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+    async fn begin(
+        &self,
+        me: &Me,
+        place: Option<(u64, VecDeque<MessageId>)>,
+        sync: bool,
+    ) -> anyhow::Result<Deletions> {
         let conversations = me.client.conversations();
-        if !self.until.disable_sync {
+        if sync {
             conversations.sync_all(&[]).await?;
         }
-        let mut stream = conversations.stream_changes().await?;
-        let mut waiting = Vec::new();
-        let next = async || {
-            if waiting.is_empty()
-                && let Some(Change::MessagesDeleted(ids)) =
-                    follow::unless_revoked(&me.client, stream.next()).await?
-            {
-                waiting = ids;
-                waiting.reverse();
+        let changes = conversations.stream_changes().await?;
+        let (after, mut waiting) =
+            place.map_or_else(Default::default, |(after, waiting)| (Some(after), waiting));
+        let mut messages = conversations
+            .stream_all_messages(StreamOptions {
+                after,
+                ..StreamOptions::default()
+            })
+            .await?;
+        while let Some(message) = messages.try_next().await? {
+            let Content::DeleteMessage(deletion) = &message.content else {
+                continue;
+            };
+            let target = conversations.enriched_message(&deletion.message_id).await;
+            if target.is_ok_and(|target| target.deleted.is_some()) {
+                waiting.push_back(deletion.message_id);
             }
-            let id = waiting.pop();
-            Ok(id.map(|id| object! { "type" => "deleted", "id" => id.to_string() }))
-        };
-        self.until.follow(out, next).await
+        }
+        Ok(Deletions {
+            changes,
+            messages,
+            waiting,
+        })
+    }
+
+    async fn next(&self, _: &Me, source: &mut Deletions) -> anyhow::Result<Next> {
+        if source.waiting.is_empty()
+            && let Some(Change::MessagesDeleted(ids)) = source.changes.next().await
+        {
+            source.waiting.extend(ids);
+        }
+        // What was told need not be looked for later.
+        while source.messages.try_next().await?.is_some() {}
+        Ok(match source.waiting.pop_front() {
+            Some(id) => Next::Item(object! { "type" => "deleted", "id" => id.to_string() }),
+            None => Next::Nothing,
+        })
+    }
+
+    fn leave(source: Deletions) -> (u64, VecDeque<MessageId>) {
+        (source.messages.position(), source.waiting)
     }
 }

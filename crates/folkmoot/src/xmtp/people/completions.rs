@@ -90,6 +90,8 @@ fn stored(typed: &OsStr) -> Option<Vec<CompletionCandidate>> {
     let mut settings = ClientArgs::default().settle().ok()?;
     // Without a signer nothing is ever made or registered.
     settings.wallet = None;
+    // Nobody waits for a word.
+    settings.db_wait = std::time::Duration::ZERO;
     if !settings.database.exists() {
         return None;
     }

@@ -26,7 +26,7 @@ pub(crate) struct Send {
     #[arg(add = super::completions::conversations())]
     name: String,
     /// What to say; - reads it from standard input
-    #[arg(required = true)]
+    #[arg(required = true, allow_negative_numbers = true)]
     text: Vec<String>,
 }
 

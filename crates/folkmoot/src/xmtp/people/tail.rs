@@ -1,17 +1,16 @@
 //! `folkmoot tail [NAME]`: what is said, as it is said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use clap::Args;
 use folkmoot_client::{Conversation, EnrichedMessage, MessageQuery, Order, StreamOptions};
 use folkmoot_conversation::content::Content;
-use folkmoot_wire::GroupId;
+use folkmoot_wire::{GroupId, MessageId};
 
 use super::{
     super::{
-        follow::{self, Until},
-        output::Output,
-        run::{AsClient, Me},
+        follow::{self, Follows, Next},
+        run::Me,
         shapes::{self, Shape},
         value::Value,
         which,
@@ -31,40 +30,110 @@ pub(crate) struct Tail {
     /// End after those
     #[arg(long)]
     no_follow: bool,
-    #[command(flatten)]
-    until: Until,
 }
 
-impl AsClient for Tail {
-    const STAYS: bool = true;
+/// What is said, and how it is shown.
+pub(crate) struct Source {
+    screen: Screen,
+    messages: follow::Messages,
+    shown: Shown,
+}
 
-    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+/// What was shown, and what is to be shown next.
+pub(crate) struct Shown {
+    /// Of which conversation, unless of all.
+    only: Option<GroupId>,
+    /// What was said before, and is not shown yet.
+    before: VecDeque<EnrichedMessage>,
+    /// What was shown of that: the stream may have it too.
+    twice: BTreeSet<MessageId>,
+    place: u64,
+}
+
+impl Follows for Tail {
+    type Source = Source;
+    type Place = Shown;
+
+    async fn begin(&self, me: &Me, place: Option<Shown>, sync: bool) -> anyhow::Result<Source> {
         let conversations = me.client.conversations();
-        if !self.until.disable_sync {
+        if sync {
             conversations.sync_all(&[]).await?;
         }
-        let only = match &self.name {
-            Some(name) => Some(which::find(&me.client, name).await?),
-            None => None,
+        let only = match (&place, &self.name) {
+            // It may have another name by now.
+            (Some(Shown { only, .. }), _) => match only {
+                Some(id) => Some(conversations.get(id).await?),
+                None => None,
+            },
+            (None, Some(name)) => Some(which::find(&me.client, name).await?),
+            (None, None) => None,
         };
         let mut screen = Screen {
             names: Names::new(&me.client)?,
             all: only.is_none(),
-            json: out.is_json(),
+            json: me.settings.network.form.json,
             known: Vec::new(),
         };
-        let mut stream = conversations
+        let id = only.as_ref().map(|one| one.id().clone());
+        let stream = conversations
             .stream_all_messages(StreamOptions {
-                conversation: only.as_ref().map(|one| one.id().clone()),
+                conversation: id.clone(),
+                after: place.as_ref().map(|shown| shown.place),
                 ..StreamOptions::default()
             })
             .await?;
-        let chosen = match only {
+        screen.known = match only {
             Some(one) => vec![one],
             None => conversations.list(&Default::default()).await?,
         };
+        let shown = match place {
+            Some(shown) => shown,
+            None => Shown {
+                only: id,
+                // The stream has begun: what came since then is in both.
+                before: self.before(&screen.known).await?,
+                twice: BTreeSet::new(),
+                place: stream.position(),
+            },
+        };
+        Ok(Source {
+            screen,
+            messages: stream.into(),
+            shown,
+        })
+    }
+
+    async fn next(&self, me: &Me, source: &mut Source) -> anyhow::Result<Next> {
+        if let Some(message) = source.shown.before.front() {
+            let line = source.screen.line(me, message).await?;
+            if let Some(message) = source.shown.before.pop_front() {
+                source.shown.twice.insert(message.message.id);
+            }
+            return Ok(line.map_or(Next::Nothing, Next::Before));
+        }
+        if self.no_follow {
+            return Ok(Next::End);
+        }
+        let message = source.messages.next(me).await?;
+        let line = match source.shown.twice.contains(&message.message.id) {
+            true => None,
+            false => source.screen.line(me, &message).await?,
+        };
+        source.shown.twice.remove(&message.message.id);
+        source.shown.place = source.messages.place();
+        Ok(line.map_or(Next::Nothing, Next::Item))
+    }
+
+    fn leave(source: Source) -> Shown {
+        source.shown
+    }
+}
+
+impl Tail {
+    /// The last messages of conversations, oldest first.
+    async fn before(&self, chosen: &[Conversation]) -> anyhow::Result<VecDeque<EnrichedMessage>> {
         let mut before = Vec::new();
-        for conversation in &chosen {
+        for conversation in chosen {
             let query = MessageQuery {
                 limit: Some(self.lines),
                 order: Order::Descending,
@@ -72,34 +141,14 @@ impl AsClient for Tail {
             };
             before.extend(conversation.enriched_messages(&query).await?);
         }
-        screen.known = chosen;
         before.sort_by_key(|message| message.message.sent_ns);
         let first = before.len().saturating_sub(self.lines);
-        // The stream has begun: what came since then is in both.
-        let mut printed = BTreeSet::new();
-        for message in &before[first..] {
-            printed.insert(message.message.id);
-            if let Some(line) = screen.line(me, message).await? {
-                out.item(line)?;
-            }
-        }
-        if self.no_follow {
-            return Ok(());
-        }
-        let next = async || {
-            let message = stream.next().await?;
-            if printed.remove(&message.id) {
-                return Ok(None);
-            }
-            let message = follow::enriched(&me.client, message).await?;
-            screen.line(me, &message).await
-        };
-        self.until.follow(out, next).await
+        Ok(before.split_off(first).into())
     }
 }
 
 /// How lines are made.
-struct Screen {
+pub(crate) struct Screen {
     names: Names,
     /// Lines name the conversation.
     all: bool,

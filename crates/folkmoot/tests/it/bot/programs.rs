@@ -91,7 +91,8 @@ async fn a_second_signal_does_not_wait() {
 async fn a_second_run_on_the_same_database_is_refused() {
     let world = World::new().await;
     let bot = world.bot(BOT, &[]).await;
-    let second = world.command(BOT, &["--", "cat"]).output().unwrap();
+    let mut second = world.command(BOT, &["--db-wait", "0", "--", "cat"]);
+    let second = second.output().unwrap();
     assert_eq!(second.status.code(), Some(5));
     let told = text(&second.stderr);
     let by = bot.running.child.id().to_string();

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Net, Person, shows};
 
-fn id(value: &Value) -> String {
+pub(super) fn id(value: &Value) -> String {
     value["id"].as_str().unwrap().to_owned()
 }
 

@@ -2,8 +2,11 @@
 
 mod client;
 mod conversations;
+mod devices;
 mod help;
 mod people;
+mod seldom;
+mod turns;
 mod usage;
 mod wallets;
 
@@ -16,7 +19,10 @@ use std::{
     sync::Arc,
 };
 
-use folkmoot_node::{ContractVerifier, NoContracts};
+use folkmoot_node::{
+    ContractVerifier, NoContracts,
+    files::{History, HistoryConfig},
+};
 use folkmoot_testkit::TestNode;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -25,8 +31,10 @@ use crate::support::{program, text};
 
 /// A network for one test.
 pub(crate) struct Net {
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     node: TestNode,
+    /// Where a history server keeps its files.
+    folder: TempDir,
     /// How many people there are.
     people: Cell<u8>,
 }
@@ -45,7 +53,8 @@ impl Net {
             .unwrap();
         let node = runtime.block_on(TestNode::asking(contracts));
         Self {
-            _runtime: runtime,
+            runtime,
+            folder: TempDir::new().unwrap(),
             node,
             people: Cell::new(0),
         }
@@ -53,6 +62,18 @@ impl Net {
 
     pub(crate) fn url(&self) -> &str {
         &self.node.url
+    }
+
+    /// Starts a server through which devices hand over history. Returns its address.
+    pub(crate) fn history(&self) -> String {
+        let history = History::open(self.folder.path().join("files"), HistoryConfig::default());
+        let router = history.unwrap().router();
+        self.runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+            url
+        })
     }
 
     /// Somebody with keys, on this network. The first one of each network has the same account, the

@@ -102,6 +102,27 @@ fn the_doctor_looks_at_a_client() {
             "{check}: {told}"
         );
     }
+    // It looks at what the flags say.
+    let nobody = Person::nobody();
+    let key = alice.variable("XMTP_DB_ENCRYPTION_KEY");
+    let database = alice.json(&["client", "info"]);
+    let database = database["options"]["dbPath"].as_str().unwrap();
+    let told = nobody.run(&[
+        "doctor",
+        "--client",
+        "--node",
+        net.url(),
+        "--db-path",
+        database,
+        "--db-encryption-key",
+        &key,
+        "--json",
+    ]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let database = told.as_array().unwrap().iter();
+    let mut database = database.filter(|finding| finding["check"] == "database");
+    assert_eq!(database.next().unwrap()["state"], "ok", "{told}");
+
     let wrong = "11".repeat(32);
     let output = alice
         .program()

@@ -282,6 +282,135 @@ fn settings_come_from_flags_then_variables_then_one_file() {
 }
 
 #[test]
+fn flags_may_take_several_values_and_come_twice_as_with_the_official_program() {
+    let net = Net::start();
+    let alice = net.person();
+    let bob = net.person();
+    let list = [
+        "conversations",
+        "list",
+        "--consent-state",
+        "allowed",
+        "unknown",
+    ];
+    assert_eq!(alice.json(&list), serde_json::json!([]));
+    alice.ok(&["xmtp", "conversations", "list", "--json", "--json"]);
+    let dm = super::conversations::id(&alice.json(&["conversations", "create-dm", &bob.address()]));
+    for text in ["one", "two"] {
+        alice.json(&["conversation", "send-text", &dm, text]);
+    }
+    let last = alice.json(&[
+        "conversation",
+        "messages",
+        &dm,
+        "--limit",
+        "9",
+        "--limit",
+        "1",
+    ]);
+    assert_eq!(
+        last.as_array().unwrap().len(),
+        1,
+        "of two flags the last counts"
+    );
+    let (own, other) = (alice.inbox(), bob.inbox());
+    let count = |flags: &[&str]| {
+        let counted = alice.json(&[&["conversation", "count-messages", &dm][..], flags].concat());
+        counted["messageCount"].as_u64().unwrap()
+    };
+    assert_eq!(count(&["--content-type", "text", "reply"]), 2);
+    assert_eq!(
+        count(&["--exclude-content-type", "reply", "text", "group-updated"]),
+        0
+    );
+    assert_eq!(count(&["--exclude-sender", &other, &own]), 0);
+    let info = alice.json(&["client", "info"]);
+    let id = info["properties"]["installationId"].as_str().unwrap();
+    let none = "00".repeat(32);
+    let statuses = alice.json(&["client", "key-package-status", "-i", id, &none]);
+    let asked = statuses["installationIds"].as_array().unwrap();
+    assert_eq!(asked.len(), 2, "{statuses}");
+}
+
+#[test]
+fn each_request_is_a_line_of_the_log() {
+    let net = Net::start();
+    let alice = net.person();
+    let log = |flags: &[&str]| {
+        let command = ["xmtp", "conversations", "sync", "--log-level", "debug"];
+        let output = alice.run(&[&command[..], flags].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = log(&[]);
+    for line in told.lines() {
+        assert!(!line.contains('\x1b'), "nobody looks at colours: {told}");
+        assert!(
+            line.contains("folkmoot"),
+            "frames are nobody's concern: {told}"
+        );
+    }
+    let request = told.lines().find(|line| line.contains("answered")).unwrap();
+    assert!(
+        request.contains("call=") && request.contains(" ms="),
+        "{request}"
+    );
+    assert!(request.contains(net.url()), "{request}");
+    let told = log(&["--structured-logging"]);
+    assert!(told.contains("\"message\":\"answered\""), "{told}");
+    for line in told.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+}
+
+#[test]
+fn a_text_may_begin_with_a_dash() {
+    let net = Net::start();
+    let (alice, bob) = (net.person(), net.person());
+    let dm = super::conversations::id(&alice.json(&["conversations", "create-dm", &bob.address()]));
+    alice.json(&["conversation", "send-text", &dm, "-5 degrees"]);
+    alice.json(&["conversation", "send-markdown", &dm, "- milk"]);
+    let sent = alice.ok(&[
+        "xmtp",
+        "conversation",
+        "send-text",
+        "--json",
+        &dm,
+        "--",
+        "--json",
+    ]);
+    let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+    let message = sent["messageId"].as_str().unwrap();
+    alice.json(&["conversation", "send-reply", &dm, message, "--> yes"]);
+    alice.ok(&["send", &dm, "-1", "is", "less", "--json"]);
+    let read = alice.json(&["conversation", "messages", &dm, "--direction", "ascending"]);
+    let read = read.to_string();
+    for text in ["-5 degrees", "- milk", "--json", "--> yes", "-1 is less"] {
+        assert!(read.contains(&format!("{text:?}")), "{text}: {read}");
+    }
+}
+
+#[test]
+fn the_env_file_of_another_program_in_this_directory_is_in_nobodys_way() {
+    let net = Net::start();
+    let alice = net.person();
+    let own = fs::read_to_string(alice.home().join(".xmtp/.env")).unwrap();
+    let foreign = "PRIVATE_KEY=\"-----BEGIN\nabc\n-----END\"\nnothing of ours\n";
+    fs::write(alice.home().join(".env"), format!("{foreign}{own}")).unwrap();
+    let output = alice.run(&["xmtp", "client", "info", "--verbose"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("line 4 is no assignment, and was passed over"),
+        "{told}"
+    );
+    // A file that somebody names has to be right.
+    let (code, told) = alice.fails(&["xmtp", "client", "info", "--env-file", ".env"]);
+    assert_eq!(code, 2);
+    assert!(told.contains(".env, line 4: no assignment"), "{told}");
+}
+
+#[test]
 fn one_user_can_be_several_people() {
     let net = Net::start();
     let person = net.person();
