@@ -49,11 +49,7 @@ pub(crate) fn text_of(content: &Content) -> Option<String> {
     match content {
         Content::Text(text) => Some(text.0.clone()),
         Content::Markdown(markdown) => Some(markdown.0.clone()),
-        Content::Reply(reply) => match reply.content() {
-            // One level: a reply in a reply is found by its own words only.
-            Content::Reply(inner) => Text::decode(&inner.content).ok().map(|text| text.0),
-            other => text_of(&other),
-        },
+        Content::Reply(reply) => text_of(&reply.content()),
         Content::Attachment(file) => file.filename.clone(),
         Content::RemoteAttachment(file) => file.filename.clone(),
         Content::MultiRemoteAttachment(files) => {

@@ -20,10 +20,14 @@ pub struct EditMessage {
 }
 
 impl EditMessage {
-    /// What the message says now.
+    /// What the message says now. An edit in an edit says nothing: it is left as
+    /// [`Content::Custom`], so that nobody who looks into contents goes down without end.
     #[must_use]
     pub fn content(&self) -> Content {
-        Content::decode(&self.edited)
+        match Content::decode(&self.edited) {
+            Content::EditMessage(_) => Content::Custom(self.edited.clone()),
+            said => said,
+        }
     }
 }
 

@@ -35,10 +35,14 @@ impl Reply {
         self.reference.parse().ok()
     }
 
-    /// The answer.
+    /// The answer. What would hold one more content, a reply or an edit, is no answer: it is left
+    /// as [`Content::Custom`], so that nobody who looks into contents goes down without end.
     #[must_use]
     pub fn content(&self) -> Content {
-        Content::decode(&self.content)
+        match Content::decode(&self.content) {
+            Content::Reply(_) | Content::EditMessage(_) => Content::Custom(self.content.clone()),
+            answer => answer,
+        }
     }
 }
 

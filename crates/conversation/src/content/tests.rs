@@ -317,6 +317,35 @@ fn a_reply_in_a_reply_says_so_and_costs_nothing() {
 }
 
 #[test]
+fn contents_lie_in_each_other_three_deep_at_most() {
+    let to = MessageId::from_bytes([2; 32]);
+    let reply = |to_say: &Content| Content::from(Reply::new(to, to_say).unwrap());
+    let edit = |to_say: &Content| {
+        Content::from(EditMessage {
+            message_id: to,
+            edited: to_say.encode().unwrap(),
+        })
+    };
+    let inside = |said: &Content| match said {
+        Content::Reply(reply) => reply.content(),
+        Content::EditMessage(edit) => edit.content(),
+        other => panic!("nothing is in {other:?}"),
+    };
+    let text = Content::text("sure");
+    // The edit of a reply.
+    let edited = edit(&reply(&text));
+    assert_eq!(inside(&inside(&edited)), text);
+    for (outer, inner) in [
+        (reply(&reply(&text)), reply(&text)),
+        (reply(&edit(&text)), edit(&text)),
+        (edit(&edit(&text)), edit(&text)),
+    ] {
+        let left = Content::Custom(inner.encode().unwrap());
+        assert_eq!(inside(&outer), left);
+    }
+}
+
+#[test]
 fn a_transcript_reads_as_it_was_written() {
     let [alice, bob] = [1, 2].map(|byte| folkmoot_wire::InboxId::from_bytes([byte; 32]));
     let updated = GroupUpdated {

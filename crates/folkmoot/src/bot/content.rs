@@ -14,11 +14,7 @@ pub(super) fn text(said: &Content) -> Option<String> {
     match said {
         Content::Text(text) => Some(text.0.clone()),
         Content::Markdown(markdown) => Some(markdown.0.clone()),
-        Content::Reply(reply) => match reply.content() {
-            // A reply in a reply says nothing more.
-            Content::Reply(_) => None,
-            inner => text(&inner),
-        },
+        Content::Reply(reply) => text(&reply.content()),
         _ => None,
     }
 }
@@ -27,10 +23,7 @@ pub(super) fn text(said: &Content) -> Option<String> {
 pub(super) fn content(said: &Content) -> Value {
     match said {
         Content::Text(_) | Content::Markdown(_) => Value::Absent,
-        Content::Reply(reply) => match reply.content() {
-            Content::Reply(_) => Value::Absent,
-            inner => content(&inner),
-        },
+        Content::Reply(reply) => content(&reply.content()),
         Content::Attachment(attachment) => file(attachment),
         Content::RemoteAttachment(remote) => remote_file(remote),
         Content::MultiRemoteAttachment(multi) => object! {
@@ -75,5 +68,26 @@ fn remote_file(remote: &RemoteAttachment) -> Value {
         "nonce" => BASE64_STANDARD.encode(&remote.nonce),
         "scheme" => remote.scheme.as_str(),
         "contentLength" => remote.content_length,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use folkmoot_conversation::content::EditMessage;
+    use folkmoot_wire::MessageId;
+
+    use super::*;
+
+    #[test]
+    fn replies_in_replies_without_end_are_read_like_any_other_message() {
+        let reply = shapes::nested(100_000);
+        let edit = EditMessage {
+            message_id: MessageId::from_bytes([1; 32]),
+            edited: reply.clone(),
+        };
+        for said in [Content::decode(&reply), Content::from(edit)] {
+            assert_eq!(text(&said), None);
+            assert_ne!(content(&said), Value::Absent);
+        }
     }
 }

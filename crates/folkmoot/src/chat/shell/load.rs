@@ -263,11 +263,7 @@ fn body(content: &Content, fallback: Option<&str>) -> Body {
     match content {
         Content::Text(said) => text(&said.0),
         Content::Markdown(said) => text(&said.0),
-        Content::Reply(reply) => match reply.content() {
-            // One level: a reply in a reply is shown by its fallback.
-            Content::Reply(_) => text(fallback.unwrap_or("a reply to a reply")),
-            inner => body(&inner, None),
-        },
+        Content::Reply(reply) => body(&reply.content(), None),
         Content::Attachment(attachment) => Body::Files(vec![File {
             name: file_name(attachment.filename.as_deref(), &attachment.mime_type),
             bytes: u64::try_from(attachment.data.len()).ok(),

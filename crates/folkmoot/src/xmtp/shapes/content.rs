@@ -297,3 +297,49 @@ fn short(inbox: &InboxId) -> String {
     text.truncate(8);
     text
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use folkmoot_conversation::content::{Codec as _, EditMessage, Parts};
+    use folkmoot_wire::MessageId;
+
+    use super::*;
+
+    /// A text in so many replies, each the answer of the one around it. Contents lie in each other
+    /// as bytes, so no decoder has a limit for them.
+    pub(crate) fn nested(levels: usize) -> EncodedContent {
+        let text = Content::text("hi").encode().unwrap();
+        let head = Parts::of(Reply::TYPE).parameter("reference", "a");
+        let head = head.seal().unwrap();
+        // From the inside out, so back to front.
+        let mut reversed: Vec<u8> = text.as_bytes().iter().rev().copied().collect();
+        for _ in 0..levels {
+            let mut begun = head.as_bytes().to_vec();
+            begun.push(4 << 3 | 2);
+            let mut length = reversed.len();
+            while length > 0x7f {
+                begun.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+                length >>= 7;
+            }
+            begun.push(u8::try_from(length).unwrap());
+            reversed.extend(begun.iter().rev());
+        }
+        reversed.reverse();
+        EncodedContent::decode(reversed.into()).unwrap()
+    }
+
+    #[test]
+    fn replies_in_replies_without_end_are_shown_like_any_other_message() {
+        let reply = nested(100_000);
+        let edit = EditMessage {
+            message_id: MessageId::from_bytes([1; 32]),
+            edited: reply.clone(),
+        };
+        for said in [Content::decode(&reply), Content::from(edit)] {
+            let shown = content(&said, None);
+            assert!(shown.field("content").is_some());
+            let words = for_people(&said, None);
+            assert!(words.len() < 100, "{words}");
+        }
+    }
+}

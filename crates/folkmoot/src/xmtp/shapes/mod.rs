@@ -9,6 +9,8 @@ mod rules;
 use time::{OffsetDateTime, macros::format_description};
 
 pub(crate) use content::content;
+#[cfg(test)]
+pub(crate) use content::tests::nested;
 pub(crate) use members::{MemberShape, consent, consent_name, members, role};
 pub(crate) use messages::{
     Shape, change_words, kind, message, peer, plain_words, streamed_conversation, words,
