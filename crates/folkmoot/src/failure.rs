@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use crate::xmtp::value::visible;
+
 /// What a command's exit code says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
@@ -84,13 +86,21 @@ pub fn report(error: &anyhow::Error) -> (String, Exit) {
     let failure = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<Failure>());
+    // Servers and people far away have a say in the words of errors.
+    let what = visible_lines(&format!("error: {error:#}"));
     match failure {
         Some(failure) => (
-            format!("error: {error:#}\n  try: {}\n", failure.remedy),
+            format!("{what}\n  try: {}\n", visible_lines(&failure.remedy)),
             failure.exit,
         ),
-        None => (format!("error: {error:#}\n"), Exit::Failed),
+        None => (format!("{what}\n"), Exit::Failed),
     }
+}
+
+/// Lines in which nothing commands a terminal.
+pub(crate) fn visible_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(visible).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -113,6 +123,17 @@ mod tests {
             "error: open the door: port 5556 is taken\n  try: use --port-offset 10000\n"
         );
         assert_eq!(exit, Exit::Refused);
+    }
+
+    #[test]
+    fn an_error_cannot_command_the_terminal() {
+        let failure = Failure::new(Exit::Network, "the node says: \u{1b}[2J\r", "\u{9b}2J");
+        assert_eq!(
+            report(&failure.into()).0,
+            "error: the node says: \\u{1b}[2J\\u{d}\n  try: \\u{9b}2J\n"
+        );
+        let (text, _) = report(&anyhow::anyhow!("one\n\u{1b}two"));
+        assert_eq!(text, "error: one\n\\u{1b}two\n");
     }
 
     #[test]

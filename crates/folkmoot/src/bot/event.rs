@@ -158,6 +158,8 @@ impl Event {
             .iter()
             .map(|field| match field {
                 None | Some("") => "-".to_owned(),
+                // Said by somebody, and not nothing.
+                Some("-") => "\\x2d".to_owned(),
                 Some(text) => escaped(text),
             })
             .collect();

@@ -63,5 +63,6 @@ impl BotCommand {
 /// Tells the operator something, on standard error.
 fn say(text: &str) {
     // Nobody is left to tell when standard error is gone.
+    let text = crate::failure::visible_lines(text);
     drop(writeln!(io::stderr(), "folkmoot: {text}"));
 }

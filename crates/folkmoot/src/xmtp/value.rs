@@ -139,9 +139,24 @@ impl Value {
         }
     }
 
-    /// As JSON on one line.
+    /// As JSON on one line. What commands terminals or turns the direction of writing around is
+    /// spelled out, which means the same.
     pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a value is made of what JSON has")
+        let json = serde_json::to_string(self).expect("a value is made of what JSON has");
+        if !json.contains(is_commanding) {
+            return json;
+        }
+        let mut shown = String::with_capacity(json.len() + 16);
+        for character in json.chars() {
+            match is_commanding(character) {
+                // Only texts hold such characters.
+                true => {
+                    write!(shown, "\\u{:04x}", u32::from(character)).expect("a string takes all");
+                }
+                false => shown.push(character),
+            }
+        }
+        shown
     }
 
     const fn is_nothing(&self) -> bool {
@@ -160,11 +175,7 @@ pub(crate) fn visible(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\n' | '\t' => shown.push(' '),
-            // Marks that turn the direction of writing around disguise what is written.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                write!(shown, "\\u{{{:x}}}", u32::from(character)).expect("a string takes all");
-            }
-            control if control.is_control() => {
+            control if is_commanding(control) => {
                 write!(shown, "\\u{{{:x}}}", u32::from(control)).expect("a string takes all");
             }
             other => shown.push(other),
@@ -173,8 +184,18 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
+/// Whether a character commands terminals, or disguises what is written by turning the direction of
+/// writing around.
+pub(crate) fn is_commanding(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn lines(fields: &[(Cow<'static, str>, Value)], prefix: &str) -> String {
-    let told = || fields.iter().filter(|(_, value)| !value.is_nothing());
+    // Names come from strangers as well: parameters of contents, keys of JSON.
+    let told = || {
+        let told = fields.iter().filter(|(_, value)| !value.is_nothing());
+        told.map(|(name, value)| (visible(name), value))
+    };
     let width = told().map(|(name, _)| name.chars().count()).max();
     let width = width.unwrap_or(0);
     join_lines(told().map(|(name, value)| {
@@ -208,12 +229,7 @@ fn table(rows: &[Value]) -> String {
             }
         }
     }
-    let mut cells = vec![
-        names
-            .iter()
-            .map(|&name| name.to_owned())
-            .collect::<Vec<_>>(),
-    ];
+    let mut cells = vec![names.iter().map(|&name| visible(name)).collect::<Vec<_>>()];
     cells.extend(rows.iter().map(|row| {
         let cell = |name: &&str| row.field(name).map_or_else(String::new, Value::in_a_cell);
         names.iter().map(cell).collect()
@@ -410,6 +426,30 @@ mod tests {
         assert_eq!(
             visible("hi\u{1b}[2J\r\nyou\u{202e}"),
             "hi\\u{1b}[2J\\u{d} you\\u{202e}"
+        );
+    }
+
+    #[test]
+    fn json_cannot_command_it_either() {
+        let said = "\u{9b}2J \u{7f}\u{202e}\u{1b}é";
+        let json = Value::from(said).to_json();
+        assert_eq!(json, r#""\u009b2J \u007f\u202e\u001bé""#);
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), said);
+    }
+
+    #[test]
+    fn names_of_fields_cannot_command_it_either() {
+        let fields = || Value::Object(vec![("\u{1b}]0;X\u{7}\n".into(), "ann".into())]);
+        let shown = "\\u{1b}]0;X\\u{7} ";
+        let rule = "-".repeat(shown.len());
+        assert_eq!(fields().for_people(), format!("{shown}  ann"));
+        assert_eq!(
+            object! { "inside" => fields() }.for_people(),
+            format!("inside\n  {shown}  ann")
+        );
+        assert_eq!(
+            Value::list([fields()]).for_people(),
+            format!("{}\n{rule}\nann", shown.trim_end())
         );
     }
 }
