@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use folkmoot_client::{Client, Conversation, ListOptions};
-use folkmoot_conversation::context::ConversationKind;
+use folkmoot_conversation::{ConsentState, context::ConversationKind};
 use folkmoot_wire::GroupId;
 
 use super::{
@@ -31,7 +31,8 @@ impl Which {
     }
 }
 
-/// The conversation with this id, or with this group name or contact.
+/// The conversation with this id, or with this contact, or the group of this name: of those that
+/// were allowed, if there is one, else of the others.
 ///
 /// # Errors
 ///
@@ -50,15 +51,29 @@ pub(crate) async fn find(client: &Client, text: &str) -> anyhow::Result<Conversa
             return Ok(conversations.get(&id).await?);
         }
         let peer = who::inbox(client, text).await?;
-        if let Some(dm) = conversations.dm(peer).await? {
-            return Ok(dm);
-        }
+        // Not a group of that name: anybody can make one, and what is for the contact is for
+        // nobody else.
+        return conversations.dm(peer).await?.ok_or_else(|| {
+            Failure::new(
+                Exit::NotFound,
+                format!("there is no conversation with {text:?} yet"),
+                "`folkmoot send`, or `folkmoot xmtp conversations create-dm`, begins one",
+            )
+            .into()
+        });
     }
-    let mut named = Vec::new();
+    let (mut named, mut of_strangers) = (Vec::new(), Vec::new());
     for conversation in conversations.list(&ListOptions::default()).await? {
         if conversation.name() == text {
-            named.push(conversation);
+            match conversation.consent().await? {
+                ConsentState::Allowed => named.push(conversation),
+                _ => of_strangers.push(conversation),
+            }
         }
+    }
+    // Whoever invites us names their group as they like: it does not take the place of one of ours.
+    if named.is_empty() {
+        named = of_strangers;
     }
     match (named.pop(), named.len()) {
         (Some(found), 0) => Ok(found),

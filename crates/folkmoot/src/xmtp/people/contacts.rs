@@ -45,7 +45,7 @@ impl Contacts {
     pub(crate) fn load() -> anyhow::Result<Self> {
         let path = path()?;
         match fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|cause| {
+            Ok(text) => Self::parse(&text).map_err(|cause| {
                 Failure::new(
                     Exit::Usage,
                     format!("{} is not understood", path.display()),
@@ -57,6 +57,19 @@ impl Contacts {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(cause) => Err(cause).with_context(|| format!("read {}", path.display())),
         }
+    }
+
+    /// Addresses are written in the one form in which they are compared: people copy them with
+    /// capital letters.
+    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        let mut contacts: Self = toml::from_str(text)?;
+        let addresses = contacts.0.values_mut();
+        for address in addresses.filter_map(|contact| contact.address.as_mut()) {
+            if let Ok(identifier) = Identifier::ethereum(&*address) {
+                *address = identifier.to_string();
+            }
+        }
+        Ok(contacts)
     }
 
     fn store(&self) -> anyhow::Result<()> {
@@ -241,6 +254,14 @@ const MOST_NAME_BYTES: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_may_be_written_with_capital_letters() {
+        let text = "[bob]\naddress = \"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\"\n";
+        let contacts = Contacts::parse(text).unwrap();
+        let address = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8";
+        assert_eq!(contacts.get("bob").unwrap().target(), address);
+    }
 
     #[test]
     fn a_name_stands_for_one_thing() {

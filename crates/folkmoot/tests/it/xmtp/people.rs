@@ -137,3 +137,35 @@ fn the_doctor_looks_at_a_client() {
             .contains("FAILED   database")
     );
 }
+
+#[test]
+fn what_is_for_a_contact_goes_to_no_group_of_that_name() {
+    let net = Net::start();
+    let (alice, bob, carol) = (net.person(), net.person(), net.person());
+    alice.ok(&["contacts", "add", "bob", &bob.address()]);
+    let group = carol.json(&[
+        "conversations",
+        "create-group",
+        &alice.address(),
+        "--name",
+        "bob",
+    ]);
+    alice.json(&["conversations", "sync"]);
+    let send = ["xmtp", "conversation", "send-text", "bob", "for bob only"];
+    let (code, told) = alice.fails(&send);
+    assert_eq!(code, 4);
+    assert!(told.contains("no conversation with \"bob\" yet"), "{told}");
+    // Without the contact the name is the group's, unless there is an own one of that name.
+    alice.ok(&["contacts", "remove", "bob"]);
+    let found = alice.json(&["conversations", "get", "bob"]);
+    assert_eq!(found["id"], group["id"]);
+    let own = alice.json(&[
+        "conversations",
+        "create-group",
+        "--name",
+        "bob",
+        &bob.address(),
+    ]);
+    let found = alice.json(&["conversations", "get", "bob"]);
+    assert_eq!(found["id"], own["id"]);
+}
