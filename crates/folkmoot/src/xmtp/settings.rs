@@ -316,7 +316,10 @@ impl ClientArgs {
             .as_deref()
             .or_else(|| variables.get("XMTP_WALLET"));
         let sign_with = self.sign_with.as_deref();
-        let sign_with = sign_with.or_else(|| variables.get("XMTP_SIGN_WITH"));
+        let sign_with = match sign_with {
+            Some(command) => Some(command),
+            None => variables.command("XMTP_SIGN_WITH")?,
+        };
         let wallet = Wallet::new(account, sign_with, key)?;
         let database_key = secret(&self.db_encryption_key, "XMTP_DB_ENCRYPTION_KEY")
             .map(|text| database_key(text.reveal()))

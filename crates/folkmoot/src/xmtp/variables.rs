@@ -22,6 +22,8 @@ pub(crate) struct Variables {
     pub(crate) path: Option<PathBuf>,
     /// Lines of that file that are no assignments, and were passed over.
     pub(crate) passed_over: Vec<usize>,
+    /// Whether that is the one that lies where we are, which nobody named.
+    is_of_the_directory: bool,
 }
 
 impl Variables {
@@ -40,8 +42,7 @@ impl Variables {
             surroundings,
             ..Self::default()
         };
-        let here = PathBuf::from(".env");
-        let usual = [here.clone(), home()?.join(".env")];
+        let usual = [PathBuf::from(LOCAL), home()?.join(".env")];
         let places = match env_file {
             Some(path) => vec![path.to_owned()],
             None => usual.to_vec(),
@@ -66,12 +67,14 @@ impl Variables {
             };
             let (assignments, wrong) = parse(&text);
             if let Some(line) = wrong.first()
-                && (env_file.is_some() || path != here)
+                && (env_file.is_some() || path != Path::new(LOCAL))
             {
                 return Err(wrong_line(&path, *line).into());
             }
             variables.file = assignments.into_iter().collect();
             variables.passed_over = wrong;
+            variables.is_of_the_directory =
+                env_file.is_none() && path == Path::new(LOCAL) && !is_same(&path, &usual[1]);
             variables.path = Some(path);
             break;
         }
@@ -86,6 +89,7 @@ impl Variables {
             file: BTreeMap::new(),
             path: None,
             passed_over: Vec::new(),
+            is_of_the_directory: false,
         }
     }
 
@@ -93,6 +97,26 @@ impl Variables {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = self.surroundings.get(name).or_else(|| self.file.get(name));
         value.map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that is a command to be run. It does not count when it stands in the `.env` of the
+    /// directory that we are in: people work in directories that others filled.
+    ///
+    /// # Errors
+    ///
+    /// When that is where it stands.
+    pub(crate) fn command(&self, name: &str) -> Result<Option<&str>, Failure> {
+        if self.is_of_the_directory && !self.surroundings.contains_key(name) {
+            return match self.get(name) {
+                None => Ok(None),
+                Some(_) => Err(Failure::new(
+                    Exit::Usage,
+                    format!("./.env sets {name}, a command, and whoever wrote the file is unknown"),
+                    "--env-file .env, if you trust it; or set the variable, or put it in ~/.xmtp/.env",
+                )),
+            };
+        }
+        Ok(self.get(name))
     }
 
     /// Whether a variable says yes.
@@ -119,6 +143,17 @@ pub(crate) fn home() -> anyhow::Result<PathBuf> {
         )
     })?;
     Ok(home.join(".xmtp"))
+}
+
+/// The file of the directory that we are in.
+const LOCAL: &str = ".env";
+
+/// Whether both name one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (fs::canonicalize(one), fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
 }
 
 fn wrong_line(path: &Path, line: usize) -> Failure {

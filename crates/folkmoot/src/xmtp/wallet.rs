@@ -175,6 +175,9 @@ impl Program {
     async fn ask(&self, text: &[u8]) -> anyhow::Result<Vec<u8>> {
         let mut child = Command::new("sh")
             .args(["-c", &self.0])
+            // It signs by itself, and needs none of our keys.
+            .env_remove("XMTP_WALLET_KEY")
+            .env_remove("XMTP_DB_ENCRYPTION_KEY")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -188,9 +191,12 @@ impl Program {
             drop(stdin);
         };
         let mut printed = Vec::new();
-        let mut limited = stdout.take(MOST_OUTPUT_BYTES);
+        let mut limited = stdout.take(MOST_OUTPUT_BYTES + 1);
         let ((), read) = tokio::join!(give, limited.read_to_end(&mut printed));
         read.context("read what the command that signs prints")?;
+        let is_signature = u64::try_from(printed.len()).is_ok_and(|all| all <= MOST_OUTPUT_BYTES);
+        // Not waited for: it would go on printing, and nobody reads it.
+        anyhow::ensure!(is_signature, "the command prints far more than a signature");
         let status = child.wait().await?;
         anyhow::ensure!(status.success(), "the command ended with {status}");
         Ok(printed)
@@ -323,6 +329,8 @@ mod tests {
             (ADDRESS, "exit 3"),
             (ADDRESS, "echo 0102"),
             (ADDRESS, "echo yes"),
+            (ADDRESS, "yes"),
+            (ADDRESS, "test -n \"$XMTP_WALLET_KEY\""),
             ("passkey:02ab", "echo {}"),
         ] {
             let failed = sign(account, command).await;

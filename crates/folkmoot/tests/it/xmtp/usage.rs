@@ -15,6 +15,7 @@ use clap::CommandFactory as _;
 use folkmoot::{cli::Cli, usage};
 
 use super::{Net, Person, error_in, redacted};
+use crate::support::text;
 
 #[test]
 fn keys_are_written_for_this_user_only_and_never_replaced_by_accident() {
@@ -617,4 +618,34 @@ fn each_kind_of_wrong_value_is_named() {
         assert_eq!(code, 2, "{told}");
     }
     insta::assert_snapshot!(redacted(&told, person.home()));
+}
+
+#[test]
+fn a_file_of_the_directory_does_not_say_which_command_signs() {
+    let person = Person::nobody();
+    let project = person.home().join("project");
+    fs::create_dir(&project).unwrap();
+    let ours = "0x00000000000000000000000000000000000000aa";
+    let key = "11".repeat(32);
+    fs::write(
+        project.join(".env"),
+        format!(
+            "XMTP_WALLET={ours}\nXMTP_SIGN_WITH=touch ran; false\nXMTP_DB_ENCRYPTION_KEY={key}\n\
+             XMTP_DB_PATH=x.db\nXMTP_NODE_URL=http://127.0.0.1:9\n"
+        ),
+    )
+    .unwrap();
+    let fails = |arguments: &[&str]| {
+        let mut command = person.program();
+        let output = command.args(arguments).current_dir(&project).output();
+        let output = output.unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, told) = fails(&["whoami"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("XMTP_SIGN_WITH"), "{told}");
+    assert!(!project.join("ran").exists());
+    // Whoever names the file trusts it.
+    let (code, _) = fails(&["whoami", "--env-file", ".env"]);
+    assert_eq!(code, Some(3));
 }
