@@ -13,15 +13,21 @@ use std::{
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::StreamExt as _;
 use reqwest::{Body, redirect};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
 
 /// A history server.
 #[derive(Clone, Debug)]
 pub(crate) struct HistoryServer {
     /// Without a slash at the end.
     url: String,
+    /// Gives up when nothing comes for a while: for what is asked, not for what is told.
     http: reqwest::Client,
+    /// Waits for answers without end. That other clock runs while a body is written, too, and would
+    /// break off whatever takes longer, however well it goes.
+    uploads: reqwest::Client,
 }
 
 /// Why history could not be handed over.
@@ -69,17 +75,22 @@ impl HistoryServer {
         let url = normal(url);
         // Does nothing where the program has chosen one already.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .user_agent(concat!("folkmoot/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|cause| HistoryError::Http {
-                url: url.clone(),
-                cause: cause.to_string(),
-            })?;
-        Ok(Self { url, http })
+        let common = || {
+            reqwest::Client::builder()
+                .redirect(redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .user_agent(concat!("folkmoot/", env!("CARGO_PKG_VERSION")))
+        };
+        let wrong = |cause: reqwest::Error| HistoryError::Http {
+            url: url.clone(),
+            cause: cause.to_string(),
+        };
+        let http = common().read_timeout(READ_TIMEOUT).build();
+        Ok(Self {
+            http: http.map_err(wrong)?,
+            uploads: common().build().map_err(wrong)?,
+            url,
+        })
     }
 
     /// As requests name it.
@@ -95,13 +106,29 @@ impl HistoryServer {
 
     /// Uploads what the other end of the body writes. Returns the address of the file.
     pub(crate) async fn upload(&self, body: UploadBody) -> Result<String, HistoryError> {
+        let (asked, asks) = watch::channel(true);
         let sent = self
-            .http
+            .uploads
             .post(format!("{}/upload", self.url))
-            .body(Body::wrap_stream(ReceiverStream::new(body.0)))
-            .send()
-            .await;
+            .body(Body::wrap_stream(watched(body, asked)))
+            .send();
+        let sent = tokio::select! {
+            sent = sent => sent,
+            () = stalled(asks) => return Err(self.silent()),
+        };
         let answer = self.accept(sent)?;
+        let id = timeout(READ_TIMEOUT, self.id(answer));
+        let id = id.await.map_err(|_| self.silent())??;
+        let id = id.trim();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if id.is_empty() || id.starts_with('.') || !id.bytes().all(plain) {
+            return Err(HistoryError::NoId(self.url.clone()));
+        }
+        Ok(format!("{}/files/{id}", self.url))
+    }
+
+    /// The beginning of an answer, which should be an id.
+    async fn id(&self, answer: reqwest::Response) -> Result<String, HistoryError> {
         let mut id = String::new();
         let mut pieces = answer.bytes_stream();
         while let Some(piece) = pieces.next().await {
@@ -111,12 +138,14 @@ impl HistoryServer {
                 return Err(HistoryError::NoId(self.url.clone()));
             }
         }
-        let id = id.trim();
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if id.is_empty() || id.starts_with('.') || !id.bytes().all(plain) {
-            return Err(HistoryError::NoId(self.url.clone()));
+        Ok(id)
+    }
+
+    fn silent(&self) -> HistoryError {
+        HistoryError::Http {
+            url: self.url.clone(),
+            cause: "it takes nothing any more, or does not answer".to_owned(),
         }
-        Ok(format!("{}/files/{id}", self.url))
     }
 
     /// Fetches a file of this server. What comes can be read while it comes.
@@ -224,6 +253,37 @@ pub(crate) fn upload() -> (UploadWriter, UploadBody) {
     (writer, UploadBody(receiver))
 }
 
+/// The pieces of a body. `asked` says whether the connection waits for one; it goes with the last.
+fn watched(
+    body: UploadBody,
+    asked: watch::Sender<bool>,
+) -> impl futures::Stream<Item = io::Result<Bytes>> {
+    futures::stream::unfold((body.0, asked), async |(mut pieces, asked)| {
+        asked.send_replace(true);
+        let piece = pieces.recv().await?;
+        asked.send_replace(false);
+        Some((piece, (pieces, asked)))
+    })
+}
+
+/// Ends when the connection did not ask for the next piece for too long, or did not come to an end
+/// after the last. Time in which it waits for us does not count.
+async fn stalled(mut asks: watch::Receiver<bool>) {
+    loop {
+        let is_our_turn = *asks.borrow_and_update();
+        let changed = match is_our_turn {
+            true => asks.changed().await,
+            false => match timeout(READ_TIMEOUT, asks.changed()).await {
+                Ok(changed) => changed,
+                Err(_) => return,
+            },
+        };
+        if changed.is_err() {
+            return sleep(ANSWER_TIMEOUT).await;
+        }
+    }
+}
+
 impl UploadWriter {
     fn send(&mut self) -> io::Result<()> {
         let piece = self.current.split().freeze();
@@ -290,6 +350,8 @@ fn normal(url: &str) -> String {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// From the last piece to the answer: what the system still holds back has to leave first.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(5);
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES_WAITING: usize = 4;
 const MOST_ID_BYTES: usize = 200;
@@ -298,6 +360,8 @@ const MOST_BYTES: usize = 16 << 30;
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -311,6 +375,42 @@ mod tests {
         ] {
             assert_eq!(server.may_answer(asked), answered, "{asked:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_may_take_long_but_not_stand_still() {
+        let (sender, receiver) = mpsc::channel(1);
+        let (asked, asks) = watch::channel(true);
+        let mut pieces = Box::pin(watched(UploadBody(receiver), asked));
+        let began = Instant::now();
+        let stalling = tokio::spawn(stalled(asks.clone()));
+        let (almost, soon) = (Duration::from_secs(59), Duration::from_secs(2));
+        for _ in 0..10 {
+            // First we are slow, and then the connection.
+            let (_, piece) = tokio::join!(
+                async {
+                    sleep(almost).await;
+                    sender.send(Ok(Bytes::from_static(b"a"))).await.unwrap();
+                },
+                pieces.next(),
+            );
+            piece.unwrap().unwrap();
+            sleep(almost).await;
+        }
+        assert!(!stalling.is_finished());
+        assert!(began.elapsed() > READ_TIMEOUT * 10);
+        sleep(soon).await;
+        assert!(stalling.is_finished());
+
+        // After the last piece the answer has its own time.
+        let ending = tokio::spawn(stalled(asks));
+        drop(sender);
+        assert!(pieces.next().await.is_none());
+        drop(pieces);
+        sleep(ANSWER_TIMEOUT - almost).await;
+        assert!(!ending.is_finished());
+        sleep(almost + soon).await;
+        assert!(ending.is_finished());
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Files: inside a message, or encrypted on some web server.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -25,7 +25,7 @@ use super::{
         output::Output,
         run::{AsClient, Me},
         settings::SecretText,
-        value::{Value, object},
+        value::{Value, is_commanding, object},
         which::Which,
         who,
     },
@@ -427,8 +427,12 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         )
         .because(cause),
     })?;
-    file.write_all(bytes)
-        .with_context(|| format!("write {}", path.display()))
+    let written = file.write_all(bytes);
+    if written.is_err() {
+        // Half a file is none, and would stand in the way of the next attempt.
+        drop(fs::remove_file(path));
+    }
+    written.with_context(|| format!("write {}", path.display()))
 }
 
 /// The name that a sender gave, if it is a plain name: no path, nothing hidden.
@@ -437,9 +441,10 @@ pub(crate) fn plain_name(name: Option<&str>) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next()?.trim();
     let plain = last
         .chars()
-        .filter(|letter| !letter.is_control())
+        .filter(|letter| !is_commanding(*letter))
         .collect::<String>();
-    let plain = plain.trim_start_matches('.').to_owned();
+    // Hidden files, and what other programs take for a flag.
+    let plain = plain.trim_start_matches(['.', '-', ' ']).to_owned();
     (!plain.is_empty()).then_some(plain)
 }
 
@@ -506,7 +511,9 @@ pub(crate) async fn upload(
         )
         .because(cause.without_url())
     };
-    let mut request = http()?.post(url).body(payload);
+    // The clock for reading runs while the body is written, too, and knows nothing of its size.
+    let time = upload_time(payload.len());
+    let mut request = http(None)?.post(url).timeout(time).body(payload);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
@@ -561,7 +568,11 @@ pub(crate) async fn download(
         let what = format!("the file could not be fetched from {url}");
         Failure::new(exit, what, "ask the sender to send it again").because(cause.without_url())
     };
-    let response = http()?.get(url).send().await.map_err(failed)?;
+    let response = http(Some(READ_TIMEOUT))?
+        .get(url)
+        .send()
+        .await
+        .map_err(failed)?;
     let response = response.error_for_status().map_err(failed)?;
     if !response.status().is_success() {
         return Err(Failure::new(
@@ -610,17 +621,28 @@ async fn read_body(mut response: reqwest::Response, limit: usize) -> Result<Vec<
     Ok(body)
 }
 
-fn http() -> anyhow::Result<Http> {
+fn http(read_timeout: Option<Duration>) -> anyhow::Result<Http> {
     // It fails when the program did it before.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Http::builder()
+    let mut http = Http::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(30))
-        .user_agent(concat!("folkmoot/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .context("prepare HTTP")
+        .user_agent(concat!("folkmoot/", env!("CARGO_PKG_VERSION")));
+    if let Some(timeout) = read_timeout {
+        http = http.read_timeout(timeout);
+    }
+    http.build().context("prepare HTTP")
 }
+
+/// How long an upload of so many bytes may take: over a very slow line, too.
+fn upload_time(bytes: usize) -> Duration {
+    let seconds = u64::try_from(bytes / SLOWEST_BYTES_A_SECOND).unwrap_or(u64::MAX);
+    READ_TIMEOUT.saturating_add(Duration::from_secs(seconds))
+}
+
+/// How long a server may say nothing.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const SLOWEST_BYTES_A_SECOND: usize = 16 << 10;
 
 /// The longest answer of an upload server, in bytes.
 const MOST_ANSWER: usize = 4096;
@@ -639,10 +661,18 @@ mod tests {
         );
         assert_eq!(name("C:\\win\\a.dll").as_deref(), Some("a.dll"));
         assert_eq!(name(".bashrc").as_deref(), Some("bashrc"));
+        assert_eq!(name("-rf").as_deref(), Some("rf"));
+        assert_eq!(name("\u{202e}gnp.exe").as_deref(), Some("gnp.exe"));
         for nothing in ["", "..", "/", "a/", "\u{0}"] {
             assert_eq!(name(nothing), None, "{nothing:?}");
         }
         assert_eq!(plain_name(None), None);
+    }
+
+    #[test]
+    fn a_large_file_has_more_time_than_a_small_one() {
+        assert_eq!(upload_time(100), Duration::from_secs(30));
+        assert_eq!(upload_time(24 << 20), Duration::from_secs(30 + 1536));
     }
 
     #[test]
