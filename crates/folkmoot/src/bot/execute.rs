@@ -89,6 +89,18 @@ impl Sent {
     }
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    /// It waits for the network.
+    Queued,
+    Sent,
+    /// It will not be sent.
+    Failed,
+    /// It is not here: it was never made, or was taken away since.
+    Unknown,
+}
+
 /// Why a command was not done.
 enum Refusal {
     /// In the bot's words already.
@@ -284,24 +296,47 @@ impl Executor {
             .chain_update(conversation.dm_id().unwrap_or(&here.to_string()))
             .chain_update(b"\t")
             .chain_update(encoded.as_bytes());
-        match self.memory.begin(&id, digest.finalize().into()).await? {
+        let digest = digest.finalize().into();
+        let planned = message_id(&here, &key, encoded.as_bytes());
+        let repeated = |message, queued| Sent {
+            message,
+            repeated: true,
+            queued,
+            ..sent
+        };
+        match self.memory.begin(&id, digest, planned).await? {
             Known::New => {}
             Known::Done(message) => {
-                return Ok(Sent {
-                    message,
-                    repeated: true,
-                    ..sent
-                });
+                let fate = match message {
+                    Some(message) => self.fate(&message).await?,
+                    None => Fate::Unknown,
+                };
+                match fate {
+                    // It was queued, and nobody got it.
+                    Fate::Failed => self.memory.begin_again(&id, digest, planned).await?,
+                    fate => return Ok(repeated(message, fate == Fate::Queued)),
+                }
             }
             Known::Begun => {
                 if let Some((message, queued)) = self.stored(conversation, &encoded, &key).await? {
                     self.memory.done(&id, Some(message)).await?;
-                    return Ok(Sent {
-                        message: Some(message),
-                        repeated: true,
-                        queued,
-                        ..sent
-                    });
+                    return Ok(repeated(Some(message), queued));
+                }
+            }
+            // A bot may find other words for the same event.
+            Known::BegunOtherwise(message) => {
+                let fate = match message {
+                    Some(message) => self.fate(&message).await?,
+                    None => Fate::Unknown,
+                };
+                match fate {
+                    Fate::Failed | Fate::Unknown => {
+                        self.memory.begin_again(&id, digest, planned).await?;
+                    }
+                    fate => {
+                        self.memory.done(&id, message).await?;
+                        return Ok(repeated(message, fate == Fate::Queued));
+                    }
                 }
             }
             Known::Another => {
@@ -373,6 +408,19 @@ impl Executor {
                 return Err(error.into());
             }
             tokio::time::sleep(backoff.pause()).await;
+        }
+    }
+
+    /// What became of a message of our own.
+    async fn fate(&self, id: &MessageId) -> Result<Fate, Refusal> {
+        match self.client.conversations().message(id).await {
+            Ok(message) => Ok(match message.delivery {
+                DeliveryStatus::Unpublished => Fate::Queued,
+                DeliveryStatus::Published => Fate::Sent,
+                DeliveryStatus::Failed => Fate::Failed,
+            }),
+            Err(Error::Conversation(ConversationError::MessageNotFound(_))) => Ok(Fate::Unknown),
+            Err(error) => Err(error.into()),
         }
     }
 

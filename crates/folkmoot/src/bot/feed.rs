@@ -9,7 +9,7 @@ use std::{
 };
 
 use folkmoot_client::{
-    Client, ConversationError, Error, LiveState, Lookup, Message, MessageStream, StreamOptions,
+    Client, ConversationError, Error, LiveState, Message, MessageStream, StreamOptions,
     network::ConnectionState,
 };
 use folkmoot_conversation::{
@@ -163,7 +163,12 @@ impl Feed {
             Ok(common) => common,
             // It was deleted meanwhile.
             Err(Error::Conversation(ConversationError::NotFound(_))) => return Ok(Vec::new()),
-            Err(cause) => return Err(cause),
+            Err(cause @ Error::Database(_)) => return Err(cause),
+            // One message must not end the bot, which would meet it again at each start.
+            Err(cause) => {
+                say(&format!("event {position} is passed over: {cause}"));
+                return Ok(Vec::new());
+            }
         };
         let several = bodies.len() > 1;
         let numbered = bodies.into_iter().enumerate().map(|(index, body)| {
@@ -252,8 +257,9 @@ impl Feed {
         if let Some(known) = self.addresses.get(&inbox) {
             return Ok(known.clone());
         }
-        let states = self.client.inbox_states(&[inbox], Lookup::Cached).await?;
-        let state = states.into_iter().next().flatten();
+        let states = self.client.directory().cached_each(&[inbox]).await?;
+        // A log that cannot be read costs the address, and not the event.
+        let state = states.into_iter().find_map(Result::ok).flatten();
         let address = state.and_then(|state| Some(state.identifiers().first()?.to_string()));
         self.addresses.put(inbox, address.clone());
         Ok(address)

@@ -23,9 +23,12 @@ pub(super) enum Known {
     New,
     /// The command was begun, and nobody knows how it ended.
     Begun,
+    /// A command that said something else was begun under this id, which would have made this
+    /// message. If it did not, the id is free.
+    BegunOtherwise(Option<MessageId>),
     /// The command was done; it made this message, if any.
     Done(Option<MessageId>),
-    /// The id belongs to a command that says something else.
+    /// The id belongs to a command that said something else, and was done.
     Another,
 }
 
@@ -49,7 +52,7 @@ impl Memory {
                          id      TEXT    NOT NULL UNIQUE, -- what the bot calls it
                          digest  BLOB    NOT NULL,        -- of what it says
                          done    INTEGER NOT NULL,
-                         message BLOB                     -- the id of what it sent
+                         message BLOB                     -- the id of what it sends, or sent
                      ) STRICT;",
                 )?)
             })
@@ -89,12 +92,18 @@ impl Memory {
         written.await
     }
 
-    /// Looks for a command's id, and notes it if it is new.
+    /// Looks for a command's id, and notes it if it is new, with the id of the message that it is
+    /// about to make.
     ///
     /// # Errors
     ///
     /// What the database says.
-    pub(super) async fn begin(&self, id: &str, digest: [u8; 32]) -> Result<Known, DbError> {
+    pub(super) async fn begin(
+        &self,
+        id: &str,
+        digest: [u8; 32],
+        message: MessageId,
+    ) -> Result<Known, DbError> {
         let id = id.to_owned();
         let written = self.0.write(move |db| {
             let known = db
@@ -105,18 +114,42 @@ impl Memory {
                 })
                 .optional()?;
             if let Some((of, done, message)) = known {
-                return Ok(match done {
-                    _ if of != digest => Known::Another,
-                    true => Known::Done(message.map(MessageId::from_bytes)),
-                    false => Known::Begun,
+                let message = message.map(MessageId::from_bytes);
+                return Ok(match (done, of == digest) {
+                    (true, true) => Known::Done(message),
+                    (true, false) => Known::Another,
+                    (false, true) => Known::Begun,
+                    (false, false) => Known::BegunOtherwise(message),
                 });
             }
+            let sql = "INSERT INTO bot_command (id, digest, done, message) VALUES (?1, ?2, 0, ?3)";
             let number = db
-                .prepare_cached("INSERT INTO bot_command (id, digest, done) VALUES (?1, ?2, 0)")?
-                .insert((&id, digest))?;
+                .prepare_cached(sql)?
+                .insert((&id, digest, message.as_bytes()))?;
             db.prepare_cached("DELETE FROM bot_command WHERE number <= ?1")?
                 .execute([number - MOST_COMMANDS])?;
             Ok(Known::New)
+        });
+        written.await
+    }
+
+    /// Notes that an id, of which nothing came, is now of a command that says this.
+    ///
+    /// # Errors
+    ///
+    /// What the database says.
+    pub(super) async fn begin_again(
+        &self,
+        id: &str,
+        digest: [u8; 32],
+        message: MessageId,
+    ) -> Result<(), DbError> {
+        let id = id.to_owned();
+        let written = self.0.write(move |db| {
+            let sql = "UPDATE bot_command SET digest = ?2, done = 0, message = ?3 WHERE id = ?1";
+            db.prepare_cached(sql)?
+                .execute((id, digest, message.as_bytes()))?;
+            Ok(())
         });
         written.await
     }
@@ -180,15 +213,24 @@ mod tests {
         let node = TestNode::start().await;
         let memory = memory(&node).await;
         let message = MessageId::from_bytes([9; 32]);
-        assert_eq!(memory.begin("a", [1; 32]).await.unwrap(), Known::New);
-        assert_eq!(memory.begin("a", [1; 32]).await.unwrap(), Known::Begun);
-        assert_eq!(memory.begin("a", [2; 32]).await.unwrap(), Known::Another);
+        let begin = async |id: &str, digest| {
+            let known = memory.begin(id, [digest; 32], message).await;
+            known.unwrap()
+        };
+        assert_eq!(begin("a", 1).await, Known::New);
+        assert_eq!(begin("a", 1).await, Known::Begun);
+        let otherwise = Known::BegunOtherwise(Some(message));
+        assert_eq!(begin("a", 2).await, otherwise);
+        let other = MessageId::from_bytes([8; 32]);
+        memory.begin_again("a", [2; 32], other).await.unwrap();
+        assert_eq!(begin("a", 2).await, Known::Begun);
+        assert_eq!(begin("a", 1).await, Known::BegunOtherwise(Some(other)));
         memory.done("a", Some(message)).await.unwrap();
         memory.forget("a").await.unwrap();
-        let known = memory.begin("a", [1; 32]).await.unwrap();
-        assert_eq!(known, Known::Done(Some(message)));
-        memory.begin("b", [1; 32]).await.unwrap();
+        assert_eq!(begin("a", 2).await, Known::Done(Some(message)));
+        assert_eq!(begin("a", 1).await, Known::Another);
+        begin("b", 1).await;
         memory.forget("b").await.unwrap();
-        assert_eq!(memory.begin("b", [2; 32]).await.unwrap(), Known::New);
+        assert_eq!(begin("b", 2).await, Known::New);
     }
 }

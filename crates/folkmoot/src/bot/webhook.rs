@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use folkmoot_client::Error;
+use futures::FutureExt as _;
 use reqwest::{Client as Http, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 
@@ -48,6 +49,8 @@ const MOST_COMMANDS: usize = 1000;
 /// Pauses before a request is sent again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Messages are not added to a request that says so much already.
+const FULL_BYTES: usize = 8 << 20;
 /// So often events are posted to a server that answers and does not take them.
 const TRIES: u32 = 8;
 
@@ -85,6 +88,8 @@ struct Batch {
     events: Vec<Value>,
     /// It has something that happened, and not only answers to commands.
     has_news: bool,
+    /// Bytes of what the messages say.
+    bytes: usize,
 }
 
 impl Hook {
@@ -139,6 +144,8 @@ impl Hook {
         // Answers to answers: a server that always says something would go round in circles.
         let mut circles = Backoff::new(Duration::from_millis(250), LONGEST_PAUSE);
         let mut has_news = true;
+        // When the program is to end, everything has the same time left, and not each thing anew.
+        let gone = bot.gone().shared();
         while !bot.stop.is_cancelled() {
             let batch = tokio::select! {
                 biased;
@@ -158,8 +165,14 @@ impl Hook {
             if has_news {
                 circles.reset();
             }
-            for commands in self.deliver(bot, batch).await {
-                self.obey(bot, commands, has_news, &mut outcomes).await;
+            let (mut is_done, answers) = self.deliver(&gone, bot, batch).await;
+            for answer in answers {
+                let obeyed = self.obey(&gone, bot, answer, has_news, &mut outcomes);
+                is_done &= obeyed.await;
+            }
+            // Only now: what an answer says is as much part of an event as that it was taken.
+            if is_done {
+                bot.acknowledge_all();
             }
         }
         let mut last = Batch::default();
@@ -201,7 +214,7 @@ impl Hook {
             let next = feed.next().await?;
             self.add(bot, feed, next, &mut batch).await?;
         }
-        while batch.events.len() < self.batch {
+        while batch.events.len() < self.batch && batch.bytes < FULL_BYTES {
             match feed.next_now().await? {
                 Some(next) => self.add(bot, feed, next, &mut batch).await?,
                 None => break,
@@ -219,7 +232,10 @@ impl Hook {
     ) -> anyhow::Result<()> {
         let events = match next {
             Next::CaughtUp => vec![(String::new(), Event::caught_up())],
-            Next::Message(position, message) => bot.hand_over(feed, position, &message).await?,
+            Next::Message(position, message) => {
+                batch.bytes += message.encoded.len();
+                bot.hand_over(feed, position, &message).await?
+            }
         };
         for (_, event) in events {
             batch.has_news = true;
@@ -228,15 +244,20 @@ impl Hook {
         Ok(())
     }
 
-    /// Posts events until they are taken or given up, and hands back the answers. Ends early when
-    /// the program is to end; the events are then not acknowledged.
-    async fn deliver(&self, bot: &Bot, batch: Batch) -> Vec<Vec<u8>> {
+    /// Posts events until they are taken or given up, and hands back the answers. `false`: the
+    /// program ended before.
+    async fn deliver(
+        &self,
+        gone: &(impl Future<Output = ()> + Clone),
+        bot: &Bot,
+        batch: Batch,
+    ) -> (bool, Vec<Vec<u8>>) {
         let mut answers = Vec::new();
         let mut waiting = VecDeque::from([batch.events]);
         while let Some(events) = waiting.pop_front() {
-            match self.insist(bot, &events).await {
+            match self.insist(gone, bot, &events).await {
                 Insisted::Taken(answer) => answers.extend(answer),
-                Insisted::Interrupted => return answers,
+                Insisted::Interrupted => return (false, answers),
                 // One of them may be the reason: each gets its own chance.
                 Insisted::GivenUp(_) if events.len() > 1 => {
                     waiting = events.into_iter().map(|event| vec![event]).collect();
@@ -251,11 +272,15 @@ impl Hook {
                 }
             }
         }
-        bot.acknowledge_all();
-        answers
+        (true, answers)
     }
 
-    async fn insist(&self, bot: &Bot, events: &[Value]) -> Insisted {
+    async fn insist(
+        &self,
+        gone: &(impl Future<Output = ()> + Clone),
+        bot: &Bot,
+        events: &[Value],
+    ) -> Insisted {
         let body = body(events);
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         // Together events get one chance, and so do those that need no acknowledgement.
@@ -268,7 +293,7 @@ impl Hook {
             let answer = tokio::select! {
                 answer = self.post(&body) => answer,
                 // A request that is under way may still be taken.
-                () = bot.gone() => return Insisted::Interrupted,
+                () = gone.clone() => return Insisted::Interrupted,
             };
             let why = match answer {
                 Answer::Taken(answer) => return Insisted::Taken(answer),
@@ -332,20 +357,23 @@ impl Hook {
     }
 
     /// Does what an answer says. Without news before it, what is wrong with it is told to the
-    /// operator alone.
+    /// operator alone. `false`: the program ended before everything was done.
     async fn obey(
         &self,
+        gone: &(impl Future<Output = ()> + Clone),
         bot: &Bot,
         answer: Vec<u8>,
         has_news: bool,
         outcomes: &mut VecDeque<Event>,
-    ) {
+    ) -> bool {
         if answer.trim_ascii().is_empty() {
-            return;
+            return true;
         }
         let commands = match serde_json::from_slice(&answer) {
             Ok(Commands::Named(Named { commands })) | Ok(Commands::List(commands)) => commands,
-            Ok(Commands::One(serde_json::Value::Object(fields))) if fields.is_empty() => return,
+            Ok(Commands::One(serde_json::Value::Object(fields))) if fields.is_empty() => {
+                return true;
+            }
             Ok(Commands::One(command)) => vec![command],
             Err(cause) => {
                 say(&format!("the webhook's answer is no JSON: {cause}"));
@@ -353,7 +381,7 @@ impl Hook {
                     let trouble = LineError::Json(cause.to_string()).trouble(Form::Json);
                     outcomes.push_back(Event::error(trouble, None, None));
                 }
-                return;
+                return true;
             }
         };
         let many = commands.len() > MOST_COMMANDS;
@@ -364,7 +392,10 @@ impl Hook {
                     bot.stop.cancel();
                     continue;
                 }
-                Ok(Line::Command(command)) => bot.executor.run(command, number).await,
+                Ok(Line::Command(command)) => tokio::select! {
+                    outcome = bot.executor.run(command, number) => outcome,
+                    () = gone.clone() => return false,
+                },
                 Ok(Line::Acknowledge(_)) => {
                     let message = "events of a webhook are acknowledged by the status";
                     let trouble = Trouble::new(Code::Refused, message, "2xx for what was done");
@@ -372,16 +403,21 @@ impl Hook {
                 }
                 Err(cause) => Event::error(cause.trouble(Form::Json), None, number),
             };
-            if let Some(pause) = pause_after(&outcome) {
-                tokio::time::sleep(pause).await;
-            }
+            let pause = pause_after(&outcome);
             outcomes.push_back(outcome);
+            if let Some(pause) = pause {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = gone.clone() => return false,
+                }
+            }
         }
         if many {
             let message = format!("an answer has more than {MOST_COMMANDS} commands");
             let trouble = Trouble::new(Code::BadLine, message, "fewer; the rest was not done");
             outcomes.push_back(Event::error(trouble, None, None));
         }
+        true
     }
 }
 

@@ -232,3 +232,46 @@ async fn events_that_wait_are_posted_together_if_that_is_wanted() {
     assert_eq!(texts, [json!(null), json!("0"), json!("1"), json!("2")]);
     assert_eq!(running.end().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_done_with_when_its_answer_is() {
+    let world = World::new().await;
+    let mut server = Server::start().await;
+    // Each command over the limit costs a quarter of a second: this answer takes minutes.
+    let url = server.url.clone();
+    let arguments = [
+        "--webhook",
+        &url,
+        "--max-per-minute",
+        "1",
+        "--grace",
+        "1",
+    ];
+    let mut running = world.run(BOT, &arguments);
+    server.next_of("caught_up").await;
+    let mut ann = world.person(2).await;
+    let dm = ann.dm(BOT).await;
+    server.next_of("member_joined").await;
+    let send = json!({"type": "send", "conversationId": dm.id().to_string(), "text": "hi"});
+    server.answer([(StatusCode::OK, json!(vec![send.clone(); 1000]))]);
+    dm.send_text("hello").await.unwrap();
+    let asked = server.next_of("message").await;
+    assert_eq!(ann.hears_text().await, "hi");
+    running.child.kill().unwrap();
+    running.ended().await;
+
+    let mut running = world.run(BOT, &arguments);
+    let mut posted = Vec::new();
+    while !["message", "caught_up"]
+        .iter()
+        .all(|kind| posted.iter().any(|event: &Value| event["type"] == *kind))
+    {
+        posted.extend(server.events().await);
+    }
+    assert!(posted.contains(&asked), "{posted:?}");
+    server.answer([(StatusCode::OK, json!(vec![send; 1000]))]);
+    dm.send_text("and again").await.unwrap();
+    assert_eq!(ann.hears_text().await, "hi");
+    // Whoever ends the program does not wait for minutes either.
+    assert_eq!(running.end().await, Some(0));
+}
