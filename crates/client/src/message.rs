@@ -1,6 +1,9 @@
 //! Messages as they are stored and read.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
 
 use bytes::Bytes;
 use folkmoot_conversation::{
@@ -83,7 +86,8 @@ pub struct EnrichedMessage {
     pub reactions: Vec<Message>,
     /// How many replies there are.
     pub replies: u64,
-    /// What it replies to, if that is here.
+    /// What it replies to, if that is here and was not deleted. Its content is what its author made
+    /// of it since.
     pub in_reply_to: Option<Box<Message>>,
     /// Who deleted it. Its content is then not to be shown.
     pub deleted: Option<Deletion>,
@@ -323,23 +327,27 @@ pub(crate) fn position(db: &Connection) -> rusqlite::Result<u64> {
         .query_row([], |row| time(row, 0))
 }
 
-/// The newest message of each of these groups, of those that people write.
+/// The newest message of each of these groups, of those that are rows of their own and were not
+/// deleted.
 pub(crate) fn last_messages(
     db: &Connection,
     groups: &[GroupId],
 ) -> rusqlite::Result<BTreeMap<GroupId, Message>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM message WHERE group_id = ?1 AND type NOT IN
-         ('reaction', 'readReceipt', 'deleteMessage') ORDER BY sent_ns DESC, local DESC LIMIT 1"
+         ('reaction', 'readReceipt', 'deleteMessage', 'editMessage', 'typing')
+         ORDER BY sent_ns DESC, local DESC LIMIT {MOST_DELETED}"
     );
     let mut statement = db.prepare_cached(&sql)?;
     let mut newest = BTreeMap::new();
     for group in groups {
-        let message = statement
-            .query_row([group.as_bytes()], read_message)
-            .optional()?;
-        if let Some(message) = message {
-            newest.insert(group.clone(), message);
+        let mut rows = statement.query([group.as_bytes()])?;
+        while let Some(row) = rows.next()? {
+            let message = read_message(row)?;
+            if !is_deleted(db, message.clone())? {
+                newest.insert(group.clone(), message);
+                break;
+            }
         }
     }
     Ok(newest)
@@ -368,17 +376,46 @@ pub(crate) fn enrich(
     db: &Connection,
     messages: Vec<Message>,
 ) -> rusqlite::Result<Vec<EnrichedMessage>> {
-    let mut about = about(db, messages.iter().map(|message| message.id))?;
     let mut enriched = Vec::with_capacity(messages.len());
     for message in messages {
-        let related = about.remove(&message.id).unwrap_or_default();
         let in_reply_to = match (&message.content, message.reference) {
-            (Content::Reply(_), Some(reference)) => self::message(db, &reference)?,
+            (Content::Reply(_), Some(reference)) => answered(db, &message, &reference)?,
             _ => None,
         };
-        enriched.push(EnrichedMessage::new(message, related, in_reply_to));
+        let about = about(db, &message)?;
+        enriched.push(EnrichedMessage::new(message, about, in_reply_to));
     }
     Ok(enriched)
+}
+
+/// What a reply answers, as it stands now, if it is of the same conversation.
+fn answered(
+    db: &Connection,
+    reply: &Message,
+    reference: &MessageId,
+) -> rusqlite::Result<Option<Message>> {
+    let here: bool = db
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM message WHERE id = ?1 AND {OF_CONVERSATION})"
+        ))?
+        .query_row(
+            params![reference.as_bytes(), reply.conversation_id.as_bytes()],
+            |row| row.get(0),
+        )?;
+    let Some(target) = message(db, reference)?.filter(|_| here) else {
+        return Ok(None);
+    };
+    let about = about(db, &target)?;
+    let EnrichedMessage {
+        mut message,
+        deleted,
+        edited,
+        ..
+    } = EnrichedMessage::new(target, about, None);
+    if let Some(edited) = edited {
+        message.content = edited;
+    }
+    Ok(deleted.is_none().then_some(message))
 }
 
 /// Whether somebody who may deleted this message for everybody.
@@ -387,24 +424,80 @@ pub(crate) fn is_deleted(db: &Connection, message: Message) -> rusqlite::Result<
     Ok(enriched.iter().any(|message| message.deleted.is_some()))
 }
 
-/// What refers to each of these messages, oldest first.
-fn about(
-    db: &Connection,
-    ids: impl Iterator<Item = MessageId>,
-) -> rusqlite::Result<BTreeMap<MessageId, Vec<Message>>> {
-    let sql = format!("SELECT {COLUMNS} FROM message WHERE reference = ?1 ORDER BY sent_ns, local");
+/// What refers to a message, in its conversation.
+#[derive(Default)]
+struct About {
+    /// Reactions, deletions and edits, oldest first.
+    related: Vec<Message>,
+    replies: u64,
+}
+
+/// What refers to this message. Anybody can write what does, as much and as long as they like, so
+/// only what can count is read in full.
+fn about(db: &Connection, message: &Message) -> rusqlite::Result<About> {
+    let sql = format!(
+        "SELECT local, type, sender, length(content), group_id = ?2 FROM message
+         WHERE reference = ?1 AND {OF_CONVERSATION} ORDER BY sent_ns, local"
+    );
     let mut statement = db.prepare_cached(&sql)?;
-    let mut about = BTreeMap::new();
-    for id in ids {
-        let related = statement
-            .query_map([id.as_bytes()], read_message)?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        if !related.is_empty() {
-            about.insert(id, related);
+    let mut rows = statement.query(params![
+        message.id.as_bytes(),
+        message.conversation_id.as_bytes()
+    ])?;
+    let mut about = About::default();
+    let mut reactions: BTreeMap<InboxId, u32> = BTreeMap::new();
+    let (mut deletions, mut edits, mut counting) = (0, VecDeque::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let local: i64 = row.get(0)?;
+        let sender = inbox_id(row, 2)?;
+        let is_short = row.get::<_, i64>(3)? <= MOST_ATTACHED_BYTES;
+        let is_of_group: bool = row.get(4)?;
+        match row.get_ref(1)?.as_str()? {
+            "reply" => about.replies += 1,
+            "reaction" if is_short && counting.len() < MOST_ATTACHED => {
+                let count = reactions.entry(sender).or_default();
+                *count += 1;
+                if *count <= MOST_OF_ONE {
+                    counting.push(local);
+                }
+            }
+            "deleteMessage" if is_short && is_of_group && deletions < MOST_ATTACHED => {
+                deletions += 1;
+                counting.push(local);
+            }
+            "editMessage" if is_of_group && sender == message.sender => {
+                edits.push_back(local);
+                if edits.len() > MOST_EDITS {
+                    edits.pop_front();
+                }
+            }
+            _ => {}
         }
+    }
+    let sql = format!("SELECT {COLUMNS} FROM message WHERE local = ?1");
+    let mut statement = db.prepare_cached(&sql)?;
+    for local in counting.into_iter().chain(edits) {
+        about
+            .related
+            .push(statement.query_row([local], read_message)?);
     }
     Ok(about)
 }
+
+/// Whether a message is of the conversation of the group `?2`: the copies of a DM are one.
+const OF_CONVERSATION: &str = "(group_id = ?2 OR group_id IN (
+    SELECT copy.id FROM conversation AS asked JOIN conversation AS copy USING (dm_id)
+    WHERE asked.id = ?2))";
+/// A reaction or a deletion has no more bytes than this.
+const MOST_ATTACHED_BYTES: i64 = 4 << 10;
+/// Reactions and deletions that are looked at, for one message.
+const MOST_ATTACHED: usize = 5_000;
+/// Reactions of one person to one message, those that were taken back included.
+const MOST_OF_ONE: u32 = 100;
+/// Of the edits of a message only the last counts; it may not be of the right type.
+const MOST_EDITS: usize = 4;
+/// Deleted messages that are passed over to find the newest one.
+const MOST_DELETED: usize = 50;
 
 /// Takes a message out, here. `true`: it was there.
 pub(crate) fn delete(db: &Connection, id: &MessageId) -> rusqlite::Result<bool> {
@@ -416,7 +509,7 @@ pub(crate) fn delete(db: &Connection, id: &MessageId) -> rusqlite::Result<bool> 
 
 impl EnrichedMessage {
     /// Attaches to a message what refers to it, oldest first.
-    fn new(message: Message, related: Vec<Message>, in_reply_to: Option<Message>) -> Self {
+    fn new(message: Message, about: About, in_reply_to: Option<Message>) -> Self {
         let target = DeletionTarget {
             group_id: message.conversation_id.clone(),
             sender: message.sender,
@@ -424,11 +517,10 @@ impl EnrichedMessage {
             is_deleted: false,
         };
         let mut reactions: Vec<Message> = Vec::new();
-        let (mut replies, mut deleted, mut edited) = (0, None, None);
-        for one in related {
+        let (mut replies, mut deleted, mut edited) = (about.replies, None, None);
+        for one in about.related {
             match &one.content {
                 Content::Reaction(reaction) => react(&mut reactions, &one, reaction),
-                Content::Reply(_) => replies += 1,
                 Content::DeleteMessage(_) => {
                     let deletion = DeletionFact {
                         group_id: one.conversation_id.clone(),

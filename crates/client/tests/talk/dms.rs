@@ -5,16 +5,20 @@ use folkmoot_client::{
 };
 use folkmoot_conversation::{
     ConsentState,
-    content::{Content, EncodedContent, Reaction, Reply},
+    content::{Content, EncodedContent, Reaction, Reply, Typing},
 };
 
-use crate::people::{World, assert_same_epoch, both_generations, changes, synced, text, texts};
+use crate::people::{
+    World, assert_same_epoch, both_generations, changes, group, synced, text, texts,
+};
 
 both_generations!(
     two_people_talk,
     a_dm_is_made_once,
     two_dms_of_one_pair_are_one_conversation,
     reactions_and_replies_are_attached,
+    what_is_said_elsewhere_is_not_about_a_message,
+    the_newest_message_is_one_that_is_shown,
     a_deleted_message_is_shown_as_deleted,
     an_edit_goes_to_the_copy_that_holds_the_message,
     what_waits_in_one_copy_is_sent_although_another_is_dead,
@@ -127,6 +131,74 @@ async fn reactions_and_replies_are_attached(world: World) {
     assert_eq!(shown[0].replies, 1);
     let answered = shown[1].in_reply_to.as_ref().unwrap();
     assert_eq!(answered.id, id);
+
+    // What was edited is quoted as it is now, and what was taken back is not quoted.
+    dm.edit_message(&id, &Content::text("at one?"))
+        .await
+        .unwrap();
+    let shown = async || {
+        let query = MessageQuery {
+            type_ids: vec!["reply".to_owned()],
+            ..MessageQuery::default()
+        };
+        here.sync().await.unwrap();
+        here.enriched_messages(&query).await.unwrap().remove(0)
+    };
+    let answered = shown().await.in_reply_to.unwrap();
+    assert_eq!(answered.content, Content::text("at one?"));
+    dm.delete_message(&id).await.unwrap();
+    assert_eq!(shown().await.in_reply_to, None);
+}
+
+async fn what_is_said_elsewhere_is_not_about_a_message(world: World) {
+    let [alice, bob, carol] = world.clients().await;
+    let picnic = group(&alice, &[&bob]).await;
+    let id = picnic.send_text("at noon").await.unwrap();
+    let elsewhere = carol
+        .conversations()
+        .new_dm(alice.inbox_id())
+        .await
+        .unwrap();
+    let reaction = Content::from(Reaction::emoji(id, "👎"));
+    elsewhere.send(&reaction).await.unwrap();
+    let reply = Reply::new(id, &Content::text("no")).unwrap();
+    elsewhere.send(&reply.into()).await.unwrap();
+    let there = synced(&alice, elsewhere.id()).await;
+    let here = synced(&alice, picnic.id()).await;
+    let all = here
+        .enriched_messages(&MessageQuery::default())
+        .await
+        .unwrap();
+    let said = all.iter().find(|one| one.message.id == id).unwrap();
+    assert!(said.reactions.is_empty());
+    assert_eq!(said.replies, 0);
+    let all = there
+        .enriched_messages(&MessageQuery::default())
+        .await
+        .unwrap();
+    assert!(all.iter().all(|one| one.in_reply_to.is_none()));
+}
+
+async fn the_newest_message_is_one_that_is_shown(world: World) {
+    let [alice, bob] = world.clients().await;
+    let picnic = group(&alice, &[&bob]).await;
+    picnic.send_text("at noon").await.unwrap();
+    let id = picnic.send_text("at one").await.unwrap();
+    let newest = async || {
+        let newest = picnic.last_message().await.unwrap();
+        text(&newest.unwrap())
+    };
+    picnic
+        .send(&Content::Typing(Typing::Started))
+        .await
+        .unwrap();
+    picnic
+        .edit_message(&id, &Content::text("at two"))
+        .await
+        .unwrap();
+    assert_eq!(newest().await.as_deref(), Some("at one"));
+    picnic.delete_message(&id).await.unwrap();
+    assert_eq!(newest().await.as_deref(), Some("at noon"));
 }
 
 /// Two copies of the DM of two people, known to both: Alice's, and Bob's, which is the one in use.

@@ -264,8 +264,7 @@ impl Messages {
 pub(crate) async fn enriched(client: &Client, message: Message) -> anyhow::Result<EnrichedMessage> {
     let in_reply_to = match (&message.content, message.reference) {
         (Content::Reply(_), Some(reference)) => {
-            let found = client.conversations().message(&reference).await;
-            found.ok().map(Box::new)
+            answered(client, &message, &reference).await.map(Box::new)
         }
         _ => None,
     };
@@ -279,6 +278,28 @@ pub(crate) async fn enriched(client: &Client, message: Message) -> anyhow::Resul
     })
 }
 
+/// What a reply answers, as it stands now: of the same conversation, and not taken back.
+async fn answered(client: &Client, reply: &Message, id: &MessageId) -> Option<Message> {
+    let found = client.conversations().message(id).await.ok()?;
+    let found = listed(client, &found).await.ok()??;
+    if found.message.conversation_id != reply.conversation_id {
+        let conversations = client.conversations();
+        let here = conversations.get(&reply.conversation_id).await.ok()?;
+        let there = conversations
+            .get(&found.message.conversation_id)
+            .await
+            .ok()?;
+        if here.dm_id().is_none() || here.dm_id() != there.dm_id() {
+            return None;
+        }
+    }
+    let mut message = found.message;
+    if let Some(edited) = found.edited {
+        message.content = edited;
+    }
+    found.deleted.is_none().then_some(message)
+}
+
 /// A message with everything that was said about it.
 ///
 /// # Errors
@@ -286,6 +307,15 @@ pub(crate) async fn enriched(client: &Client, message: Message) -> anyhow::Resul
 /// When there is none; what the database says.
 pub(crate) async fn with_all(client: &Client, id: &MessageId) -> anyhow::Result<EnrichedMessage> {
     let message = client.conversations().message(id).await?;
+    match listed(client, &message).await? {
+        Some(found) => Ok(found),
+        // Reactions and the like are no rows of their own.
+        None => enriched(client, message).await,
+    }
+}
+
+/// The same message as its conversation lists it.
+async fn listed(client: &Client, message: &Message) -> anyhow::Result<Option<EnrichedMessage>> {
     let conversation = client.conversations().get(&message.conversation_id).await?;
     let query = MessageQuery {
         sent_after_ns: Some(message.sent_ns.saturating_sub(1)),
@@ -293,9 +323,6 @@ pub(crate) async fn with_all(client: &Client, id: &MessageId) -> anyhow::Result<
         ..MessageQuery::default()
     };
     let around = conversation.enriched_messages(&query).await?;
-    match around.into_iter().find(|found| found.message.id == *id) {
-        Some(found) => Ok(found),
-        // Reactions and the like are no rows of their own.
-        None => enriched(client, message).await,
-    }
+    let mut around = around.into_iter();
+    Ok(around.find(|found| found.message.id == message.id))
 }
