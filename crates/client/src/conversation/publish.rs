@@ -136,7 +136,8 @@ impl Core {
                 let settled = core.run(&slot.id, |state, core| {
                     Box::pin(async move {
                         let result = state.sync(core).await;
-                        state.settling = false;
+                        // One such loop at a time.
+                        state.settling = result.as_ref().is_err_and(Error::is_retryable);
                         result
                     })
                 });
@@ -239,7 +240,7 @@ impl State {
                 self.published(core, &sealed).await?;
                 return Ok(Vec::new());
             }
-            Err(cause @ NetworkError::Refused { .. }) => cause,
+            Err(cause) if cause.is_final() => cause,
             Err(cause) => return Err(cause.into()),
         };
         let mut refused = Vec::new();
@@ -254,7 +255,7 @@ impl State {
             };
             match result {
                 Ok(()) => self.published(core, &[one]).await?,
-                Err(cause @ NetworkError::Refused { .. }) => {
+                Err(cause) if cause.is_final() => {
                     tracing::warn!(
                         group = %self.id, message = %one.message, %cause,
                         "the network refuses a message"
@@ -388,8 +389,11 @@ impl State {
 
     /// Whether messages are to be sent, perhaps again.
     pub(crate) fn has_waiting_messages(&self) -> bool {
-        self.has_doubtful_messages()
-            || self.some_message(|intent| intent.state == IntentState::ToPublish)
+        self.has_doubtful_messages() || self.is_something_to_seal()
+    }
+
+    fn is_something_to_seal(&self) -> bool {
+        self.some_message(|intent| intent.state == IntentState::ToPublish)
     }
 
     fn some_message(&self, like: impl Fn(&Intent) -> bool) -> bool {
@@ -476,8 +480,14 @@ impl State {
         core: &Arc<Core>,
     ) -> Result<Vec<Refused>, Error> {
         let loaded = self.load(core).await?;
+        let is_leaf_old = loaded.row.rotated_ns == 0;
         if !loaded.publishes() || !self.has_waiting_messages() {
             return Ok(Vec::new());
+        }
+        if is_leaf_old && self.is_something_to_seal() {
+            // Keys that somebody else chose, or that this installation used before it was put back
+            // from a copy.
+            self.commit(core, Wish::KeyUpdate).await?;
         }
         let acknowledged = self.acknowledged.clone();
         let loaded = self.load(core).await?;
@@ -573,7 +583,10 @@ impl State {
             }
             Err(cause) => {
                 loaded.group_mut().rollback();
-                intent.attempts += 1;
+                // A network that is away says nothing about the wish.
+                if !matches!(cause, Error::Network(_)) {
+                    intent.attempts += 1;
+                }
                 if cause.is_retryable() && intent.attempts < ATTEMPTS {
                     let mut batch = loaded.batch(core);
                     loaded.change(&mut batch, intent);
@@ -604,7 +617,7 @@ impl State {
                 self.acknowledged.insert(id);
                 Ok(())
             }
-            Err(cause @ NetworkError::Refused { .. }) => {
+            Err(cause) if cause.is_final() => {
                 self.receive(core).await?;
                 let loaded = self.load(core).await?;
                 let intent = loaded.intents.get(&id);

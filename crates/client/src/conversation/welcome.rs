@@ -11,7 +11,7 @@ use folkmoot_wire::{
 use super::{core::Core, intent::IntentState, state::State};
 use crate::{
     Error,
-    network::{Welcome, WelcomeContent},
+    network::{NetworkError, Welcome, WelcomeContent},
 };
 
 impl State {
@@ -38,7 +38,7 @@ impl State {
                         .await
                         .map_err(|_| super::ConversationError::Interrupted)?;
                     let welcomes = sealed.into_iter().filter_map(outgoing).collect();
-                    core.network.publish_welcomes(welcomes).await?;
+                    hand_over(core, welcomes).await?;
                 }
                 Err(cause) => {
                     tracing::error!(group = %self.id, %cause, "welcomes cannot be sent");
@@ -52,6 +52,25 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Hands welcomes to the node. One that it refuses is passed over: nothing would ever make it take
+/// it, and the conversation must go on.
+async fn hand_over(core: &Core, welcomes: Vec<Welcome>) -> Result<(), NetworkError> {
+    match core.network.publish_welcomes(welcomes.clone()).await {
+        Err(cause) if cause.is_final() => {}
+        other => return other,
+    }
+    for welcome in welcomes {
+        let installation = welcome.destination;
+        match core.network.publish_welcomes(vec![welcome]).await {
+            Err(cause) if cause.is_final() => {
+                tracing::error!(%installation, %cause, "the network refuses a welcome");
+            }
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// A wrapped welcome as the network wants it.

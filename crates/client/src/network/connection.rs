@@ -245,13 +245,21 @@ impl Connection {
                 address,
                 after: self.limit(),
             },
-            Code::Unavailable | Code::Internal | Code::Unknown | Code::Cancelled => {
-                NetworkError::Interrupted {
-                    call,
-                    address,
-                    cause,
-                }
-            }
+            Code::Unauthenticated | Code::PermissionDenied => NetworkError::Denied {
+                call,
+                address,
+                cause,
+            },
+            Code::Aborted
+            | Code::Cancelled
+            | Code::DataLoss
+            | Code::Internal
+            | Code::Unavailable
+            | Code::Unknown => NetworkError::Interrupted {
+                call,
+                address,
+                cause,
+            },
             _ => NetworkError::Refused { call, cause },
         }
     }

@@ -23,6 +23,16 @@ pub enum NetworkError {
         /// What is wrong with it.
         cause: String,
     },
+    /// The node does not accept who we are: a credential is missing, wrong or over.
+    #[error("{call} at {address}: we are not let in: {cause}")]
+    Denied {
+        /// What was asked.
+        call: &'static str,
+        /// Whom.
+        address: String,
+        /// The node's words.
+        cause: String,
+    },
     /// The connection broke, or the node had a fault of its own.
     #[error("{call} at {address}: {cause}")]
     Interrupted {
@@ -80,10 +90,12 @@ pub enum NetworkError {
 impl NetworkError {
     /// Whether the same call may succeed later.
     #[must_use]
-    pub const fn is_retryable(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Interrupted { .. }
-            | Self::Limited { .. }
+            Self::Limited { .. } => !self.is_too_large(),
+            // With another credential, or when a clock is right again.
+            Self::Denied { .. }
+            | Self::Interrupted { .. }
             | Self::TimedOut { .. }
             | Self::Unreachable { .. } => true,
             Self::Address { .. }
@@ -93,8 +105,14 @@ impl NetworkError {
         }
     }
 
-    /// Whether the answer to a question has more bytes than the network allows, so that a smaller
-    /// question may be answered. There is no status for it: servers and we ourselves say it in
+    /// Whether the network will never take what it was given, and it must not stand in the way of
+    /// anything else.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { .. }) || self.is_too_large()
+    }
+
+    /// Whether a question, or the answer to it, has more bytes than the network allows, so that a
+    /// smaller one may be answered. There is no status for it: servers and we ourselves say it in
     /// words.
     pub(super) fn is_too_large(&self) -> bool {
         let (Self::Limited { cause, .. } | Self::Refused { cause, .. }) = self else {
@@ -120,7 +138,13 @@ impl NetworkError {
                  link, allow more time"
                     .into(),
             ),
+            Self::Limited { .. } if self.is_too_large() => {
+                Some("send less at once, for instance a file with --remote".into())
+            }
             Self::Limited { .. } => Some("try again in a minute".into()),
+            Self::Denied { .. } => {
+                Some("check the credential for this network, and the clock".into())
+            }
             _ => None,
         }
     }

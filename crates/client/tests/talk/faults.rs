@@ -13,17 +13,44 @@ use crate::{
 
 both_generations!(
     a_message_that_the_node_refuses_holds_nothing_up,
+    a_message_that_a_gateway_calls_too_large_holds_nothing_up,
+    what_is_denied_waits_for_a_better_credential,
     what_a_cut_stopped_is_sent_once_and_first,
     what_failed_is_done_without_being_asked_for_again,
     welcomes_of_one_who_was_removed_are_sent,
 );
 
 async fn a_message_that_the_node_refuses_holds_nothing_up(world: World) {
+    nothing_is_held_up_by(world, Fault::Limit(20_000)).await;
+}
+
+async fn a_message_that_a_gateway_calls_too_large_holds_nothing_up(world: World) {
+    nothing_is_held_up_by(world, Fault::GatewayLimit(20_000)).await;
+}
+
+async fn what_is_denied_waits_for_a_better_credential(world: World) {
+    let relay = Relay::to(world.network());
+    let alice = world.client_over(1, relay.clone()).await;
+    let bob = world.client(2).await;
+    let picnic = group(&alice, &[&bob]).await;
+    relay.set(Fault::Denied);
+    let denied = picnic.send_text("one").await.unwrap_err();
+    assert!(denied.to_string().contains("the token is over"), "{denied}");
+    relay.set(Fault::Nothing);
+    picnic.send_text("two").await.unwrap();
+    assert_eq!(
+        texts(&synced(&bob, picnic.id()).await).await,
+        ["one", "two"]
+    );
+}
+
+/// A message beyond 20 000 bytes meets `limit`, and those around it are sent.
+async fn nothing_is_held_up_by(world: World, limit: Fault) {
     let relay = Relay::to(world.network());
     let alice = world.client_over(1, relay.clone()).await;
     let bob = world.client(2).await;
     let mut picnic = group(&alice, &[&bob]).await;
-    relay.set(Fault::Limit(20_000));
+    relay.set(limit);
     let long = "x".repeat(20_000);
     let mut waiting = Vec::new();
     for text in ["one", &long, "two"] {

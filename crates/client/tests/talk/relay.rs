@@ -43,6 +43,10 @@ pub(crate) enum Fault {
     CutAfterUpdate,
     /// Group messages beyond this many bytes are refused, and those sent together with them.
     Limit(usize),
+    /// The same by a gateway or a proxy, which call it exhausted.
+    GatewayLimit(usize),
+    /// Whoever asks is not let in.
+    Denied,
 }
 
 impl Relay {
@@ -138,13 +142,25 @@ impl Meddler for Relay {
             return Err(lost());
         }
         let fault = *self.fault.lock();
-        if let Fault::Limit(most) = fault
-            && messages.iter().any(|message| message.data.len() > most)
-        {
-            return Err(NetworkError::Refused {
-                call: "a call",
-                cause: "too large".into(),
-            });
+        let is_beyond = |most| messages.iter().any(|message| message.data.len() > most);
+        let call = "a call";
+        match fault {
+            Fault::Limit(most) if is_beyond(most) => {
+                let cause = "too large".into();
+                return Err(NetworkError::Refused { call, cause });
+            }
+            Fault::GatewayLimit(most) if is_beyond(most) => {
+                let cause = format!("received message larger than max (99999 vs. {most})");
+                return Err(NetworkError::Limited { call, cause });
+            }
+            Fault::Denied => {
+                return Err(NetworkError::Denied {
+                    call,
+                    address: "http://relay".into(),
+                    cause: "the token is over".into(),
+                });
+            }
+            _ => {}
         }
         self.check()?;
         self.node.publish_group_messages(messages).await?;
