@@ -23,7 +23,7 @@ use super::{
     core::Core,
     early,
     intent::{IntentState, Wish},
-    rows::{Batch, CommitLogRow, Delivered, IntentChange, MembershipState, Trouble},
+    rows::{Batch, CommitLogRow, Delivered, IntentChange, MembershipState, Trouble, is_restored},
     state::{Loaded, State},
 };
 use crate::{
@@ -242,8 +242,10 @@ impl State {
         if lost {
             core.work_off_readds_soon();
         }
-        if self.load(core).await?.row.epoch != epoch {
+        if self.load(core).await?.row.epoch != epoch || self.unread_early {
+            self.unread_early = true;
             self.take_early(core).await?;
+            self.unread_early = false;
         }
         outcome
     }
@@ -443,6 +445,17 @@ impl Loaded {
                 );
                 Ok(Step::Next)
             }
+            // A commit of our own leaf that we know nothing of, for the epoch in which we are:
+            // we made it after the copy was made that this database is.
+            Incoming::Own { .. }
+                if header.content == ContentType::Commit && header.epoch == self.row.epoch =>
+            {
+                self.group_mut().rollback();
+                match core.db.read(|db| Ok(is_restored(db)?)).await? {
+                    true => Ok(self.lock_out(core, batch, envelope)),
+                    false => Ok(Step::Next),
+                }
+            }
             // A commit may take it in.
             Incoming::Proposal(proposal) if self.row.context.is_migrated() => {
                 if let Err(cause) = self.group_mut().keep(proposal) {
@@ -484,7 +497,7 @@ impl Loaded {
         batch.row = Some(self.row.clone());
         tracing::warn!(
             group = %self.row.id, sequence = envelope.sequence,
-            "a commit adds a key package that is not valid now; this installation cannot follow"
+            "a commit that others take cannot be taken here; this installation cannot follow"
         );
         batch.wants_readd = Some(core.me.key());
         Step::Stop

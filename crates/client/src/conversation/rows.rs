@@ -699,6 +699,12 @@ const CONVERSATION: &str = "SELECT id, kind, dm_id, creator, added_by, created_n
     active, epoch, rotated_ns, checked_ns, last_message_ns, context, paused_for, trouble,
     trouble_at, welcome_id FROM conversation";
 
+/// Whether the database is a copy that was put back.
+pub(crate) fn is_restored(db: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM counter WHERE name = 'restored')";
+    db.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
 /// A conversation by its id.
 pub(crate) fn conversation(
     db: &Connection,

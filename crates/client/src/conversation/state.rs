@@ -45,6 +45,9 @@ pub(crate) struct State {
     pub(crate) settling: bool,
     /// Somebody will read the log because what a stream brought could not be taken.
     pub(crate) asking: bool,
+    /// What was kept for this epoch may be unread: the program may have ended between a commit and
+    /// what it opens.
+    pub(crate) unread_early: bool,
     /// Somebody is at work. Still set when they were torn away.
     pub(crate) busy: bool,
 }
@@ -84,6 +87,7 @@ impl State {
             unsettled_ns: None,
             settling: false,
             asking: false,
+            unread_early: true,
             busy: false,
         }
     }

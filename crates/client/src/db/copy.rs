@@ -76,6 +76,11 @@ impl Database {
     /// Puts the copy `from` in the place of the database `to`, which must not exist, after
     /// verifying it.
     ///
+    /// The installation may have gone on since the copy was made, with keys that the copy knows
+    /// nothing of. So it takes a new leaf in each conversation before it says anything there; where
+    /// it had taken one already, it asks to be added again. A file that is put back by other means
+    /// does not know that, and others cannot read what is then sent.
+    ///
     /// # Errors
     ///
     /// [`DbError::Exists`], [`DbError::InUse`], or what is wrong with the copy.
@@ -93,12 +98,26 @@ impl Database {
         let partial = PathBuf::from(partial);
         fs::copy(from, &partial).map_err(failed)?;
         open::make_private(&partial)?;
+        forget_place(&partial, &FileKey::of(&partial, key)?)?;
         fs::File::open(&partial)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&partial, to))
             .map_err(failed)?;
         Ok(contents)
     }
+}
+
+/// Has a copy begin anew where whoever made it may have gone on.
+fn forget_place(path: &Path, key: &FileKey) -> Result<(), DbError> {
+    let connection = open::to_prepare(path, key)?;
+    connection.execute_batch(
+        "BEGIN;
+         UPDATE conversation SET rotated_ns = 0, checked_ns = 0;
+         INSERT INTO counter VALUES ('restored', 1) ON CONFLICT DO UPDATE SET value = value + 1;
+         COMMIT;",
+    )?;
+    connection.close().map_err(|(_, cause)| cause)?;
+    Ok(())
 }
 
 fn refuse_existing(path: &Path) -> Result<(), DbError> {

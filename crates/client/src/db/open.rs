@@ -37,6 +37,14 @@ pub(super) fn to_write(path: &Path, key: &FileKey) -> Result<Connection, DbError
     Ok(connection)
 }
 
+/// A connection to a file that nobody uses yet, for a change before anybody does.
+pub(super) fn to_prepare(path: &Path, key: &FileKey) -> Result<Connection, DbError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    unlock(&connection, path, key)?;
+    Ok(connection)
+}
+
 /// A connection that only reads.
 pub(super) fn to_read(path: &Path, key: &FileKey) -> Result<Connection, DbError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,6 +1,6 @@
 //! People with clients, and what a scenario asks of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use folkmoot_client::{
     Background, Client, ClientBuilder, Conversation, DeviceSync, Error, GroupOptions, Message,
@@ -124,6 +124,11 @@ impl World {
             clients.push(self.client(u8::try_from(person + 1).unwrap()).await);
         }
         clients.try_into().unwrap()
+    }
+
+    /// Where the database of this name lies.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The client of the person of this number, whose database is the file of this name.

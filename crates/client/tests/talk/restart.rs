@@ -2,16 +2,19 @@ use std::sync::Arc;
 
 use folkmoot_client::{
     DeliveryStatus, SendOptions,
+    db::{Database, DatabaseKey},
     network::{NetworkAddress, NetworkOptions},
 };
 use folkmoot_conversation::content::Content;
 
-use crate::people::{World, assert_same_epoch, both_generations, group, synced, texts};
+use crate::people::{World, assert_same_epoch, both_generations, group, soon, synced, texts};
 
 both_generations!(
     conversations_survive_a_restart,
     a_message_that_waits_is_sent_after_a_restart,
     what_the_node_did_not_take_is_sent_later,
+    what_is_said_after_a_copy_was_put_back_arrives,
+    whoever_changed_the_group_since_the_copy_is_added_again,
 );
 
 async fn conversations_survive_a_restart(world: World) {
@@ -86,4 +89,56 @@ async fn what_the_node_did_not_take_is_sent_later(world: World) {
     let his = synced(&bob, &id).await;
     assert_eq!(his.name(), "Lost?");
     assert_same_epoch(&[&hers, &his]).await;
+}
+
+async fn what_is_said_after_a_copy_was_put_back_arrives(world: World) {
+    let bob = world.client(2).await;
+    let alice = world.stored(1, "alice").await;
+    let picnic = group(&bob, &[&alice]).await;
+    let hers = synced(&alice, picnic.id()).await;
+    hers.send_text("before").await.unwrap();
+    let key = DatabaseKey::Raw([7; 32]);
+    let copy = world.file("copy");
+    alice.database().backup(&copy).await.unwrap();
+    for text in ["one", "two", "three"] {
+        hers.send_text(text).await.unwrap();
+    }
+    drop(hers);
+    alice.close().await;
+
+    Database::restore(&copy, &world.file("restored"), &key).unwrap();
+    let alice = world.stored(1, "restored").await;
+    let hers = synced(&alice, picnic.id()).await;
+    hers.send_text("four").await.unwrap();
+    let said = texts(&synced(&bob, picnic.id()).await).await;
+    assert_eq!(said, ["before", "one", "two", "three", "four"]);
+}
+
+async fn whoever_changed_the_group_since_the_copy_is_added_again(world: World) {
+    let bob = world.client(2).await;
+    let alice = world.stored(1, "alice").await;
+    let picnic = group(&bob, &[&alice]).await;
+    let mut hers = synced(&alice, picnic.id()).await;
+    let key = DatabaseKey::Raw([7; 32]);
+    let copy = world.file("copy");
+    alice.database().backup(&copy).await.unwrap();
+    hers.set_name("Lake").await.unwrap();
+    drop(hers);
+    alice.close().await;
+
+    Database::restore(&copy, &world.file("restored"), &key).unwrap();
+    let alice = world.stored(1, "restored").await;
+    let hers = synced(&alice, picnic.id()).await;
+    assert!(hers.send_text("nobody could read this").await.is_err());
+    soon(async {
+        for client in [&alice, &bob, &alice] {
+            client.conversations().sync_all(&[]).await.unwrap();
+        }
+    })
+    .await;
+    let hers = synced(&alice, picnic.id()).await;
+    assert_eq!(hers.name(), "Lake");
+    hers.send_text("back again").await.unwrap();
+    let said = texts(&synced(&bob, picnic.id()).await).await;
+    assert_eq!(said, ["back again"]);
 }
