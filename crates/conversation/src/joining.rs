@@ -23,6 +23,9 @@ use crate::{
 /// Inboxes of a group that are looked up, at most: far more than a group is allowed.
 const MOST_INBOXES: usize = 4 * MAX_MEMBERS;
 
+/// Bytes of a group's extensions, at most: 250 members with long names need a thirtieth.
+const MOST_CONTEXT_BYTES: usize = 1 << 20;
+
 /// What becomes of a welcome.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Admission {
@@ -67,6 +70,9 @@ pub enum JoinRefusal {
     /// The group context cannot be read.
     #[error(transparent)]
     Context(#[from] ContextError),
+    /// More bytes than any group needs to say what it is. They would be read again and again.
+    #[error("the group's context has {0} bytes; at most {MOST_CONTEXT_BYTES} are taken")]
+    TooLarge(usize),
     /// More inboxes than any group has. Each would have to be looked up.
     #[error("the group claims {0} members; at most {MOST_INBOXES} are looked up")]
     TooManyMembers(usize),
@@ -150,6 +156,10 @@ fn examine(
 ) -> Result<Admission, Stop> {
     if welcome.wants_psk {
         return Err(JoinRefusal::PreSharedKey.into());
+    }
+    let bytes = welcome.context.0.values().map(|one| one.len()).sum();
+    if bytes > MOST_CONTEXT_BYTES {
+        return Err(JoinRefusal::TooLarge(bytes).into());
     }
     let dictionary = match Dictionary::of(&welcome.context) {
         Ok(Some(dictionary)) if dictionary.is_migrated() && *own >= Version::APP_DATA => {
