@@ -146,11 +146,15 @@ impl Core {
         key: ArchiveKey,
         options: ArchiveOptions,
     ) -> Result<ArchiveMetadata, Error> {
+        // What is over goes into no archive either.
+        self.remove_expired().await?;
         let metadata = options.metadata(to_sql(self.now_ns()));
         let written = metadata.clone();
+        // One at a time: each holds a snapshot for as long as whoever takes it needs.
+        let _turn = self.exporting.lock().await;
         let result = self
             .db
-            .read(move |db| Ok(export(db, to, &key, &options, &written)));
+            .read_apart(move |db| Ok(export(db, to, &key, &options, &written)));
         result.await??;
         Ok(metadata)
     }
@@ -285,12 +289,16 @@ fn take(
         }
         Element::Message(archived) => {
             let group = archived.group_id.clone();
-            if rows::conversation(db, &group)?.is_none() {
+            let Some(row) = rows::conversation(db, &group)? else {
                 let id = archived.id;
                 took.skipped.push(format!(
                     "message {id}: its conversation {group} is not here"
                 ));
-            } else if rows::insert_message(db, &group, &message_row(archived, now_ns), None)? {
+                return Ok(());
+            };
+            let mut message = message_row(archived, now_ns);
+            message.expire_ns = expiry(&row, &message, now_ns);
+            if rows::insert_message(db, &group, &message, None)? {
                 took.messages += 1;
             }
         }
@@ -400,6 +408,17 @@ fn other_of(dm_id: &str, me: InboxId) -> Option<InboxId> {
         (false, true) => Some(one),
         (false, false) => None,
     }
+}
+
+/// When a message that is taken in now disappears: as if it had arrived now, if it was sent since
+/// messages of its conversation disappear. Archives do not say when it was to.
+fn expiry(row: &ConversationRow, message: &MessageRow, now_ns: u64) -> Option<u64> {
+    let settings = row.context.mutable_metadata().ok()?.disappearing()?;
+    let is_newer = to_sql(message.sent_ns) >= settings.from_ns;
+    if message.kind != MessageKind::Application || !is_newer {
+        return None;
+    }
+    settings.expiry_ns(to_sql(now_ns)).map(from_sql)
 }
 
 fn message_row(archived: ArchivedMessage, now_ns: u64) -> MessageRow {

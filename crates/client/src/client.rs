@@ -425,7 +425,7 @@ impl Client {
     ///
     /// What the network or the database says.
     pub async fn renew_key_package_if_due(&self) -> Result<bool, Error> {
-        self.0.key_packages.run_due().await
+        run_due(&self.0.key_packages, &self.0.conversations).await
     }
 
     /// Whether making this client registered a new installation: how many its inbox has now, and
@@ -696,6 +696,8 @@ impl Parts {
             options: self.options,
             tasks: Mutex::default(),
         });
+        // Programs that run for a moment have no background, and show no more than others.
+        core.conversations.remove_expired().await?;
         if core.options.background == Background::On {
             core.spawn(look_after_key_packages(Arc::downgrade(&core)));
             core.spawn(disappearing::watch(Arc::downgrade(&core.conversations)));
@@ -749,6 +751,21 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// Replaces the key package if it is due, and forgets secrets whose time is over: after reading the
+/// welcomes, of which one may be sealed to them.
+async fn run_due(
+    key_packages: &KeyPackages,
+    conversations: &Arc<conversation::core::Core>,
+) -> Result<bool, Error> {
+    let renewed = key_packages.run_due().await?;
+    if key_packages.has_over().await? {
+        let read_ns = conversations.now_ns();
+        conversations.sync_welcomes().await?;
+        key_packages.forget(read_ns).await?;
+    }
+    Ok(renewed)
+}
+
 async fn look_after_key_packages(core: Weak<Core>) {
     let mut pause = TICK;
     if let Some(key_packages) = core.upgrade().map(|core| core.key_packages.clone())
@@ -759,10 +776,14 @@ async fn look_after_key_packages(core: Weak<Core>) {
     loop {
         tokio::time::sleep(pause).await;
         // The client itself must not live on because of this.
-        let Some(key_packages) = core.upgrade().map(|core| core.key_packages.clone()) else {
+        let parts = core.upgrade().map(|core| {
+            let conversations = Arc::clone(&core.conversations);
+            (core.key_packages.clone(), conversations)
+        });
+        let Some((key_packages, conversations)) = parts else {
             return;
         };
-        pause = match key_packages.run_due().await {
+        pause = match run_due(&key_packages, &conversations).await {
             Ok(_) => TICK,
             Err(error) => {
                 tracing::warn!(%error, "the key package could not be renewed; it will be tried again");

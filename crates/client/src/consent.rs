@@ -78,21 +78,20 @@ pub(crate) fn entity(row: &Row<'_>, kind: usize, id: usize) -> rusqlite::Result<
     })
 }
 
-/// Records what the person says. `true`: it is something else than before.
-pub(crate) fn set(db: &Connection, consent: &ConsentRecord) -> rusqlite::Result<bool> {
-    let changed = db
-        .prepare_cached(
-            "INSERT INTO consent VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET state = excluded.state, since_ns = excluded.since_ns
-             WHERE state <> excluded.state",
-        )?
-        .execute(params![
-            kind(&consent.entity),
-            bytes(&consent.entity),
-            consent.state.number(),
-            consent.consented_at_ns
-        ])?;
-    Ok(changed > 0)
+/// Records what the person says now. What is said again counts from now on, so that nothing older
+/// from another installation overrules it.
+pub(crate) fn set(db: &Connection, consent: &ConsentRecord) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO consent VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET state = excluded.state, since_ns = excluded.since_ns",
+    )?
+    .execute(params![
+        kind(&consent.entity),
+        bytes(&consent.entity),
+        consent.state.number(),
+        consent.consented_at_ns
+    ])?;
+    Ok(())
 }
 
 /// Takes in a consent that another installation or an archive reports: the later one counts.

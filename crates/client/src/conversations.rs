@@ -820,19 +820,17 @@ impl Core {
 
     /// Records consents and tells those that changed.
     pub(crate) async fn set_consents(&self, consents: Vec<ConsentRecord>) -> Result<(), Error> {
-        let changed = self
+        let said = self
             .db
             .write(move |db| {
-                let mut changed = Vec::new();
-                for consent in consents {
-                    if consent::set(db, &consent)? {
-                        changed.push(consent);
-                    }
+                for consent in &consents {
+                    consent::set(db, consent)?;
                 }
-                Ok(changed)
+                Ok(consents)
             })
             .await?;
-        for consent in changed {
+        // Also what was so already: another installation may have heard otherwise.
+        for consent in said {
             self.changes.tell(Change::Consent(consent));
         }
         Ok(())

@@ -2,7 +2,8 @@
 //!
 //! A node keeps one key package for each installation and hands it to everybody who adds it. It is
 //! renewed after 30 days, and soon after a welcome used it. A welcome to the one before may still
-//! be on its way, so its secrets stay for a day.
+//! be on its way, so its secrets stay for a day, and until all welcomes that had come by then were
+//! read: this installation may have been away.
 
 use std::{sync::Arc, time::Duration};
 
@@ -172,17 +173,26 @@ impl KeyPackages {
         Ok(self.0.database.read(question).await?)
     }
 
-    /// Replaces the key package if it is due, and forgets secrets whose time is over. Says whether
-    /// it was replaced.
+    /// Replaces the key package if it is due. Says whether it was replaced.
     pub(crate) async fn run_due(&self) -> Result<bool, Error> {
-        let now_ns = self.0.clock.now_ns();
         let due_ns = self.due_ns().await?;
-        let is_due = due_ns <= now_ns;
+        let is_due = due_ns <= self.0.clock.now_ns();
         if is_due {
             self.renew(due_ns).await?;
         }
-        self.forget(now_ns).await?;
         Ok(is_due)
+    }
+
+    /// Whether there are secrets of key packages that were replaced long enough ago.
+    pub(crate) async fn has_over(&self) -> Result<bool, Error> {
+        let now_ns = self.0.clock.now_ns();
+        let over = self.0.database.read(move |connection: &Connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM key_package WHERE delete_after_ns <= ?1)";
+            Ok(connection
+                .prepare_cached(sql)?
+                .query_row([to_sql(now_ns)], |row| row.get(0))?)
+        });
+        Ok(over.await?)
     }
 
     /// Replaces the key package that was due at `due_ns`: by the one that was made since then and
@@ -274,13 +284,14 @@ impl KeyPackages {
         Ok(catch_up.await?)
     }
 
-    /// Forgets the secrets of key packages that were replaced long enough ago.
-    async fn forget(&self, now_ns: u64) -> Result<(), Error> {
+    /// Forgets the secrets of key packages that were replaced long enough ago. To be called when all
+    /// welcomes were read that the network had at `read_ns`: one of those may be sealed to them.
+    pub(crate) async fn forget(&self, read_ns: u64) -> Result<(), Error> {
         let over = move |connection: &Connection| {
             let sql = "SELECT count(*) FROM key_package WHERE delete_after_ns <= ?1";
             let over: i64 = connection
                 .prepare_cached(sql)?
-                .query_row([to_sql(now_ns)], |row| row.get(0))?;
+                .query_row([to_sql(read_ns)], |row| row.get(0))?;
             Ok(over)
         };
         if self.0.database.read(over).await? == 0 {
@@ -288,7 +299,7 @@ impl KeyPackages {
         }
         let forget = self.0.database.write(move |transaction| {
             let sql = "DELETE FROM key_package WHERE delete_after_ns <= ?1";
-            transaction.execute(sql, [to_sql(now_ns)])?;
+            transaction.execute(sql, [to_sql(read_ns)])?;
             Ok(())
         });
         Ok(forget.await?)

@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub(crate) readding: tokio::sync::Mutex<()>,
     /// Making DMs takes turns.
     pub(crate) making: tokio::sync::Mutex<()>,
+    /// Writing archives takes turns.
+    pub(crate) exporting: tokio::sync::Mutex<()>,
     /// What others were seen to say of our groups' commits.
     pub(crate) compared: parking_lot::Mutex<BTreeMap<GroupId, Compared>>,
     /// Whether the place in the log of welcomes was compared with what the node has.
@@ -151,6 +153,7 @@ impl Core {
             joining: tokio::sync::Mutex::default(),
             readding: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
+            exporting: tokio::sync::Mutex::default(),
             compared: parking_lot::Mutex::default(),
             welcomes_checked: AtomicBool::new(false),
             revoked: watch::Sender::new(false),

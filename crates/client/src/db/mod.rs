@@ -194,6 +194,23 @@ impl Database {
             }
         }
     }
+
+    /// The same as [`Database::read`] for a question that takes long or waits for somebody else: on
+    /// a connection of its own, so that it holds up no other. Only a database in memory has none.
+    pub(crate) async fn read_apart<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let Some((path, key)) = self.file() else {
+            return self.read(question).await;
+        };
+        let reading = tokio::task::spawn_blocking(move || {
+            let connection = open::to_read(&path, &key)?;
+            let snapshot = connection.unchecked_transaction()?;
+            question(&snapshot)
+        });
+        reading.await.map_err(|_| DbError::Closed)?
+    }
 }
 
 impl std::fmt::Debug for Database {

@@ -1,13 +1,22 @@
-use std::io::Cursor;
+use std::{
+    io::{self, Cursor},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use folkmoot_client::{Error, ListOptions, MembershipState, archive_metadata};
+use folkmoot_client::{
+    Background, Error, ListOptions, MembershipState, archive_metadata, db::DatabaseKey,
+};
 use folkmoot_conversation::{
     ArchiveError, ArchiveKey, ConsentEntity, ConsentState,
     archive::{ArchiveOptions, ArchiveSelection},
 };
 use serde_json::Value;
+use tokio::sync::mpsc;
 
-use crate::home::{Home, group, texts};
+use crate::home::{Home, SOON, group, texts, wallet};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_brings_back_what_was_said_to_a_new_device() {
@@ -135,4 +144,65 @@ async fn a_wrong_key_and_a_broken_file_are_told_apart() {
     let half = Cursor::new(whole[..whole.len() - 3].to_vec());
     let refused = client.import_archive(half, key).await.unwrap_err();
     assert!(matches!(refused, Error::Archive(_)), "{refused}");
+}
+
+/// Takes nothing until somebody lets it.
+struct Gate {
+    begun: mpsc::UnboundedSender<()>,
+    open: Arc<AtomicBool>,
+}
+
+impl io::Write for Gate {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Whoever waits for it may be gone.
+        let _ = self.begun.send(());
+        while !self.open.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn archives_that_are_taken_slowly_hold_nothing_up() {
+    let home = Home::new().await;
+    let alice = home
+        .builder()
+        .database(
+            home.folder.path().join("alice.db"),
+            DatabaseKey::Raw([7; 32]),
+        )
+        .background(Background::Off)
+        .create(&wallet(1))
+        .await
+        .unwrap();
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    let open = Arc::new(AtomicBool::new(false));
+    let archives: Vec<_> = (0..3)
+        .map(|_| {
+            let (begun, open) = (begun.clone(), Arc::clone(&open));
+            let alice = alice.clone();
+            tokio::spawn(async move {
+                let key = ArchiveKey::from_bytes([3; 32]);
+                let options = ArchiveOptions::everything();
+                alice
+                    .create_archive(Gate { begun, open }, key, options)
+                    .await
+            })
+        })
+        .collect();
+    begins.recv().await.unwrap();
+    let (conversations, all) = (alice.conversations(), ListOptions::default());
+    for _ in 0..10 {
+        let listed = tokio::time::timeout(SOON, conversations.list(&all)).await;
+        listed.expect("the list waits for an archive").unwrap();
+    }
+    open.store(true, Ordering::Release);
+    for archive in archives {
+        archive.await.unwrap().unwrap();
+    }
 }

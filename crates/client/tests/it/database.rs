@@ -269,7 +269,7 @@ async fn a_backup_with_a_passphrase_opens_with_it() {
 }
 
 #[tokio::test]
-async fn opening_with_a_raw_key_takes_milliseconds() {
+async fn opening_with_a_raw_key_stretches_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("client.db");
     drop(open(&path, KEY).unwrap());
@@ -282,7 +282,8 @@ async fn opening_with_a_raw_key_takes_milliseconds() {
         took
     });
     let best = times.min().unwrap();
-    assert!(best < Duration::from_millis(5), "{best:?}");
+    // Two or three milliseconds; a passphrase costs hundreds.
+    assert!(best < Duration::from_millis(100), "{best:?}");
 }
 
 #[tokio::test]

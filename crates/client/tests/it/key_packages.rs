@@ -10,6 +10,7 @@ use crate::support::{Generation, Wire, both_generations, client, wallet};
 both_generations!(
     a_key_package_is_renewed_in_time,
     secrets_outlive_their_key_package_by_a_day,
+    who_was_away_can_open_what_was_sealed_to_an_old_key_package,
     one_that_does_not_come_through_is_uploaded_again,
 );
 
@@ -100,6 +101,29 @@ async fn secrets_outlive_their_key_package_by_a_day(generation: Generation) {
     assert_eq!(secrets(&phone).await, 2);
     clock.advance(Duration::from_secs(1));
     assert!(!phone.renew_key_package_if_due().await.unwrap());
+    assert_eq!(secrets(&phone).await, 1);
+}
+
+async fn who_was_away_can_open_what_was_sealed_to_an_old_key_package(generation: Generation) {
+    let node = TestNode::start().await;
+    let clock = behind();
+    let phone = start(generation, &node, &clock).await;
+    let old = package(&phone).await;
+    clock.advance(30 * DAY);
+    assert!(phone.renew_key_package_if_due().await.unwrap());
+    // Whoever asked a moment ago was given the old one.
+    let new = package(&phone).await;
+    let key = phone.installation_key();
+    phone.network().upload_key_package(&key, old).await.unwrap();
+    let friend = client(generation, &node).create(&wallet(2)).await.unwrap();
+    let invited = friend.conversations().new_dm(phone.inbox_id()).await;
+    let dm = invited.unwrap();
+    phone.network().upload_key_package(&key, new).await.unwrap();
+    // The phone was off, and looks after its key packages before anything else.
+    clock.advance(2 * DAY);
+    phone.renew_key_package_if_due().await.unwrap();
+    phone.conversations().sync().await.unwrap();
+    phone.conversations().get(dm.id()).await.unwrap();
     assert_eq!(secrets(&phone).await, 1);
 }
 

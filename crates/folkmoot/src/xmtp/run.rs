@@ -122,6 +122,12 @@ impl<T: AsClient> As<T> {
             settings,
         };
         let done = self.own.0.run(&me, &mut output).await;
+        if !T::STAYS
+            && let Err(cause) = me.client.renew_key_package_if_due().await
+        {
+            // Whoever only ever runs short commands can be added all the same.
+            tracing::debug!(%cause, "the key package could not be renewed");
+        }
         me.client.close().await;
         done
     }

@@ -239,14 +239,7 @@ async fn an_event_is_done_with_when_its_answer_is() {
     let mut server = Server::start().await;
     // Each command over the limit costs a quarter of a second: this answer takes minutes.
     let url = server.url.clone();
-    let arguments = [
-        "--webhook",
-        &url,
-        "--max-per-minute",
-        "1",
-        "--grace",
-        "1",
-    ];
+    let arguments = ["--webhook", &url, "--max-per-minute", "1", "--grace", "1"];
     let mut running = world.run(BOT, &arguments);
     server.next_of("caught_up").await;
     let mut ann = world.person(2).await;
