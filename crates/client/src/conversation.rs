@@ -12,6 +12,7 @@ mod join;
 pub(crate) mod live;
 pub(crate) mod overrun;
 mod parked;
+mod portions;
 mod publish;
 mod readd;
 mod receive;
@@ -803,7 +804,8 @@ impl Conversation {
     // Changing it.
 
     /// Adds members. All their installations are added; those without a usable key package are
-    /// left out.
+    /// left out. Many are added with several commits where the network takes only small ones; after
+    /// an error some of them may be members then, and some may become so later.
     ///
     /// # Errors
     ///
@@ -814,11 +816,13 @@ impl Conversation {
         inboxes: impl IntoIterator<Item = InboxId>,
     ) -> Result<(), Error> {
         let add = inboxes.into_iter().collect();
-        self.change(Wish::Membership {
-            add,
-            remove: Vec::new(),
-        })
-        .await
+        let id = self.row.id.clone();
+        self.core
+            .run(&id, move |state, core| {
+                Box::pin(state.add_members(core, add))
+            })
+            .await?;
+        self.refresh().await
     }
 
     /// Removes members. Super admins cannot be removed.

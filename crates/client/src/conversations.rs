@@ -241,13 +241,11 @@ impl Conversations {
 
     /// Brings a new group to the network, with its first members.
     async fn fill(&self, id: &GroupId, add: Vec<InboxId>) -> Result<Conversation, Error> {
-        let wish = Wish::Membership {
-            add,
-            remove: Vec::new(),
-        };
         let filled = self
             .core
-            .run(id, move |state, core| Box::pin(state.commit(core, wish)))
+            .run(id, move |state, core| {
+                Box::pin(state.add_members(core, add))
+            })
             .await;
         if let Err(cause) = filled {
             if !cause.is_retryable() {

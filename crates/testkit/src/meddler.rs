@@ -23,6 +23,11 @@ macro_rules! meddler {
             /// The network behind it.
             fn behind(&self) -> &dyn Network;
 
+            /// [`Network::max_commit_bytes`].
+            fn max_commit_bytes(&self) -> Option<usize> {
+                self.behind().max_commit_bytes()
+            }
+
             /// [`Network::subscribe`].
             fn subscribe(&self, topics: Topics) -> Subscription {
                 self.behind().subscribe(topics)
@@ -40,6 +45,10 @@ macro_rules! meddler {
         impl<M: Meddler> Network for Meddled<M> {
             fn address(&self) -> &str {
                 self.0.behind().address()
+            }
+
+            fn max_commit_bytes(&self) -> Option<usize> {
+                self.0.max_commit_bytes()
             }
 
             fn subscribe(&self, topics: Topics) -> Subscription {

@@ -636,9 +636,33 @@ impl State {
     /// Makes a commit of `wish` and sees it through: until the node shows it, and its welcomes
     /// are sent. On a network error it stays wished for, and the next sync goes on with it.
     pub(crate) async fn commit(&mut self, core: &Arc<Core>, wish: Wish) -> Result<(), Error> {
-        let Some(id) = self.begin_commit(core, wish).await? else {
-            return Ok(());
-        };
+        self.commit_each(core, vec![wish]).await
+    }
+
+    /// The same with several wishes, one commit after the other, until one of them fails.
+    pub(crate) async fn commit_each(
+        &mut self,
+        core: &Arc<Core>,
+        wishes: Vec<Wish>,
+    ) -> Result<(), Error> {
+        let mut begun = Vec::with_capacity(wishes.len());
+        match <[Wish; 1]>::try_from(wishes) {
+            Ok([wish]) => begun.extend(self.begin_commit(core, wish).await?),
+            // All of them are stored before the first can fail for want of a network.
+            Err(wishes) => {
+                self.load(core).await?.can_send()?;
+                for wish in wishes {
+                    begun.push(self.insert(core, Intent::new(wish)).await?);
+                }
+            }
+        }
+        for id in begun {
+            self.see_through(core, id).await?;
+        }
+        Ok(())
+    }
+
+    async fn see_through(&mut self, core: &Arc<Core>, id: i64) -> Result<(), Error> {
         let mut pause = PAUSE;
         for round in 0..RACES {
             if round > 0 {

@@ -43,6 +43,8 @@ use super::{
 
 /// Rows that a node gives at once.
 const PAGE: u32 = 1000;
+/// What a gateway hands on to a chain: commits, proposals and identity updates (network section 6).
+const MAX_COMMIT_BYTES: usize = 200_000;
 /// Bytes of a page above which it may have been cut short.
 const CUT_BYTES: usize = 8 << 20;
 /// Rows and bytes of a group that are held at once.
@@ -306,6 +308,10 @@ fn node_client(service: Service) -> ReplicationApiClient<Service> {
 impl Network for D14n {
     fn address(&self) -> &str {
         self.gateway.address()
+    }
+
+    fn max_commit_bytes(&self) -> Option<usize> {
+        Some(MAX_COMMIT_BYTES)
     }
 
     async fn inbox_ids(

@@ -39,6 +39,11 @@ pub trait Network: Send + Sync + 'static {
     /// Where the network is, for people: the URL of the node or gateway.
     fn address(&self) -> &str;
 
+    /// The most bytes that a commit may have, with its envelope, if there is such a limit.
+    fn max_commit_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// The inbox to which each identifier belongs now, in the order of `identifiers`.
     async fn inbox_ids(
         &self,

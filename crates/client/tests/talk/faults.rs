@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use folkmoot_client::{Client, DeliveryStatus, ManualClock, SendOptions};
 use folkmoot_conversation::content::Content;
-use folkmoot_wire::MessageId;
+use folkmoot_wire::{InboxId, MessageId};
 
 use crate::{
     people::{Generation, World, assert_same_epoch, both_generations, group, soon, synced, texts},
@@ -18,6 +18,7 @@ both_generations!(
     what_a_cut_stopped_is_sent_once_and_first,
     what_failed_is_done_without_being_asked_for_again,
     welcomes_of_one_who_was_removed_are_sent,
+    many_are_added_with_commits_that_the_network_takes,
 );
 
 async fn a_message_that_the_node_refuses_holds_nothing_up(world: World) {
@@ -152,6 +153,30 @@ async fn welcomes_of_one_who_was_removed_are_sent(world: World) {
     let carols = synced(&carol, picnic.id()).await;
     assert_eq!(texts(&carols).await, ["welcome"]);
     assert_same_epoch(&[&picnic, &carols]).await;
+}
+
+async fn many_are_added_with_commits_that_the_network_takes(world: World) {
+    let relay = Relay::to(world.network());
+    let people: [Client; 6] = world.clients().await;
+    let [bob, carol, dave, erin, frank, grace] = &people;
+    let alice = world.client_over(7, relay.clone()).await;
+    // Room for two installations.
+    relay.set(Fault::Limit(64_000));
+    let mut picnic = group(&alice, &[bob, carol, dave]).await;
+    assert_eq!(picnic.epoch(), 2);
+    let nobody = InboxId::from_bytes([9; 32]);
+    let strangers = [erin.inbox_id(), frank.inbox_id(), grace.inbox_id(), nobody];
+    picnic.add_members(strangers).await.unwrap_err();
+    assert_eq!(picnic.members().await.unwrap().len(), 4);
+    picnic.add_members(strangers[..3].to_vec()).await.unwrap();
+    assert_eq!(picnic.epoch(), 4);
+    picnic.send_text("all here").await.unwrap();
+    for one in &people {
+        let theirs = synced(one, picnic.id()).await;
+        assert_eq!(texts(&theirs).await, ["all here"]);
+        assert_eq!(theirs.members().await.unwrap().len(), 7);
+        assert_same_epoch(&[&picnic, &theirs]).await;
+    }
 }
 
 /// Only where a network has several nodes may it show a message before the commit that it follows.

@@ -96,6 +96,13 @@ impl Meddler for Relay {
         &*self.node
     }
 
+    fn max_commit_bytes(&self) -> Option<usize> {
+        match *self.fault.lock() {
+            Fault::Limit(most) => Some(most),
+            _ => self.node.max_commit_bytes(),
+        }
+    }
+
     async fn identity_updates(
         &self,
         wanted: &[(InboxId, u64)],
