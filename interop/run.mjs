@@ -21,7 +21,7 @@ const HELP = `node interop/run.mjs [options]
   --client FILE      the program around our client (target/release/client-actor)
   --only TEXT        only what has TEXT in "SDK API scenario", for example "node6 v3 burst"
   --pair A+B         who meets whom, for example node6+node5, to see what is usual among official SDKs
-  --full             the long forms: many rounds of the bursts, groups of 250, all encounters
+  --full             the long forms: many rounds of the bursts, groups of 250, all of every pair
   --rounds N         N rounds of every scenario
   --port-offset N    shift the node's ports (0, or the first free offset)
   --lanes N          N suites at a time, each on a node of its own (2; 1 with --full)
