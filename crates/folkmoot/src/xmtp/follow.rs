@@ -170,7 +170,7 @@ impl<T: Follows> Session<'_, T> {
                 () = knocked(&mut self.door) => {}
                 next = self.own.next(me, source) => return next,
                 cause = me.client.revoked() => {
-                    return Err(folkmoot_client::Error::from(cause).into());
+                    return Err(Error::from(cause).into());
                 }
             }
             self.let_in().await?;

@@ -333,7 +333,7 @@ impl ClientArgs {
         };
         let db_wait = match (self.db_wait, variables.get("XMTP_DB_WAIT")) {
             (Some(seconds), _) => seconds,
-            (None, Some(text)) => seconds("XMTP_DB_WAIT", text)?,
+            (None, Some(text)) => whole_seconds("XMTP_DB_WAIT", text)?,
             (None, None) => DB_WAIT_SECONDS,
         };
         let history_url = self
@@ -469,7 +469,7 @@ pub(crate) fn key_bytes(text: &str) -> Option<[u8; 32]> {
     hex::decode(digits).ok()?.try_into().ok()
 }
 
-fn seconds(variable: &str, text: &str) -> Result<u64, Failure> {
+fn whole_seconds(variable: &str, text: &str) -> Result<u64, Failure> {
     text.parse().map_err(|_| {
         Failure::new(
             Exit::Usage,
