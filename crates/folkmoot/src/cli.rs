@@ -36,6 +36,7 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Start here: `folkmoot dev` is a whole XMTP network on this machine; official SDKs find it with
 their environment \"local\", unchanged. `folkmoot dev accounts 3` gives you people to write as.
+Talk there yourself: `folkmoot xmtp init --env local`, and then `folkmoot chat`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 network, 4 not found, 5 refused.";
 

@@ -311,7 +311,7 @@ impl ClientSettings {
         Failure::new(
             Exit::Usage,
             format!("no {what} was given; {read}"),
-            format!("`folkmoot xmtp init` makes one; or set {variable}"),
+            format!("`folkmoot xmtp init` makes keys and a file with them; or set {variable}"),
         )
     }
 
