@@ -1,20 +1,20 @@
 //! What lies over the rest for a moment: a question, a list, help.
 
-use folkmoot_client::MemberRole;
-use folkmoot_conversation::{
-    context::{AdminChange, Attribute},
-    permissions::{PolicyKind, Who},
-};
+use folkmoot_conversation::context::Attribute;
 use folkmoot_wire::{GroupId, InboxId, MessageId};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
     editor::Editor,
-    event::{Details, Effect, Hit, Person},
-    keys,
-    model::{ChatKind, Model},
-    words,
+    event::{Effect, Hit},
+    keys, layout,
+    model::Model,
 };
+
+mod find;
+mod pane;
+
+pub(crate) use self::{find::Find, pane::Pane};
 
 /// What lies over the rest.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +52,8 @@ pub(crate) enum Dialog {
     },
     /// A group or DM.
     Details(Box<Pane>),
+    /// A conversation is looked for by its name.
+    Find(Find),
 }
 
 /// Some words are asked for.
@@ -72,6 +74,8 @@ pub(crate) enum Ask {
     SendFile(GroupId),
     /// Where the files of a message go, of which these are the names.
     Save(MessageId, Vec<String>),
+    /// What to call somebody with this address or inbox id.
+    Name(InboxId, String),
     /// Who is to be added.
     Add(GroupId),
     /// The name or description of a group.
@@ -91,19 +95,6 @@ pub(crate) struct Search {
     pub(crate) hits: Vec<Hit>,
     /// Which of them.
     pub(crate) chosen: usize,
-}
-
-/// A group or DM, looked at.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Pane {
-    /// The group.
-    pub(crate) id: GroupId,
-    /// What is known; nothing until it was loaded.
-    pub(crate) details: Option<Details>,
-    /// Which member or rule.
-    pub(crate) chosen: usize,
-    /// Whether the rules are shown, and not the members.
-    pub(crate) rules: bool,
 }
 
 /// Reactions that are offered.
@@ -142,8 +133,13 @@ impl Ask {
             Self::SendFile(_) => ("Send a file", "path of the file"),
             Self::Save(_, names) if names.len() > 1 => ("Save the files", "into which folder"),
             Self::Save(..) => ("Save the file", "where to"),
+            Self::Name(..) => (
+                "Give a name",
+                "what you call them: a contact, for you alone",
+            ),
             Self::Add(_) => ("Add members", "contacts or addresses, with spaces"),
             Self::Set(_, Attribute::GroupName) => ("Rename the group", "the new name"),
+            Self::Set(_, Attribute::ImageUrl) => ("The group's picture", "its address: https://…"),
             Self::Set(..) => ("Describe the group", "what it is about"),
             Self::Vanish(_) => (
                 "Disappearing messages",
@@ -169,11 +165,23 @@ impl Ask {
                 names,
                 path: text.into(),
             },
+            Self::Name(inbox, whom) => Effect::Name {
+                inbox,
+                whom,
+                name: text.to_owned(),
+            },
             Self::Add(id) => Effect::Add(id, people(text)),
+            Self::Set(_, Attribute::ImageUrl) if !is_address(text) => return None,
             Self::Set(id, attribute) => Effect::Set(id, attribute, text.to_owned()),
             Self::Vanish(id) => Effect::Vanish(id, seconds(text)?),
         })
     }
+}
+
+/// Nothing, or something that a browser would fetch.
+fn is_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://");
+    text.is_empty() || rest.is_some_and(|rest| rest.contains('.') && !rest.contains(' '))
 }
 
 /// Names with commas or spaces between them.
@@ -225,6 +233,7 @@ impl Dialog {
                 true => members.insert(&text),
             },
             Self::Search(search) => search.editor.insert(&text),
+            Self::Find(find) => find.editor.insert(&text),
             Self::React { editor, .. } => editor.insert(&text),
             Self::Help(_) | Self::Confirm { .. } | Self::Details(_) => {}
         }
@@ -251,6 +260,7 @@ impl Dialog {
                 } => react(model, *message, editor, chosen, key),
                 Self::Confirm { then, .. } => confirm(then, key),
                 Self::Details(pane) => pane.key(model, key),
+                Self::Find(find) => find.key(model, key),
             },
         };
         match outcome {
@@ -262,8 +272,8 @@ impl Dialog {
 }
 
 fn help(first: &mut usize, model: &Model, key: KeyEvent) -> Outcome {
-    let page = usize::from(model.size.rows).saturating_sub(4).max(1);
-    let last = keys::help().count().saturating_sub(page);
+    let page = usize::from(model.size.rows).saturating_sub(2).max(1);
+    let last = layout::help_rows(model).saturating_sub(page);
     *first = match key.code {
         KeyCode::Down | KeyCode::Char('j') => (*first + 1).min(last),
         KeyCode::Up | KeyCode::Char('k') => first.saturating_sub(1),
@@ -380,124 +390,6 @@ fn react(
     }])
 }
 
-impl Pane {
-    /// The person that the cursor is on.
-    fn person(&self) -> Option<&Person> {
-        self.details.as_ref()?.people.get(self.chosen)
-    }
-
-    fn key(&mut self, model: &Model, key: KeyEvent) -> Outcome {
-        let Some(chat) = model.chats.iter().find(|chat| chat.id == self.id) else {
-            return Outcome::close();
-        };
-        let group = matches!(chat.kind, ChatKind::Group { .. });
-        let rows = self.details.as_ref().map_or(0, |details| match self.rules {
-            true => details.rules.len(),
-            false => details.people.len(),
-        });
-        let id = self.id.clone();
-        match key.code {
-            KeyCode::Down | KeyCode::Char('j') => {
-                self.chosen = (self.chosen + 1).min(rows.saturating_sub(1));
-            }
-            KeyCode::Up | KeyCode::Char('k') => self.chosen = self.chosen.saturating_sub(1),
-            KeyCode::Char('q') => return Outcome::close(),
-            KeyCode::Char('t') => return Outcome::replace(Dialog::ask(Ask::Vanish(id), "")),
-            _ if !group => {}
-            KeyCode::Char('m') | KeyCode::Tab => {
-                self.rules = !self.rules;
-                self.chosen = 0;
-            }
-            KeyCode::Char('a') => return Outcome::replace(Dialog::ask(Ask::Add(id), "")),
-            KeyCode::Char('n') => {
-                let ask = Ask::Set(id, Attribute::GroupName);
-                return Outcome::replace(Dialog::ask(
-                    ask,
-                    chat.name.as_deref().unwrap_or_default(),
-                ));
-            }
-            KeyCode::Char('e') => {
-                let details = self.details.as_ref();
-                let text = details.map_or("", |details| &details.description);
-                let ask = Ask::Set(id, Attribute::Description);
-                return Outcome::replace(Dialog::ask(ask, text));
-            }
-            KeyCode::Char('l') => {
-                return Outcome::replace(Dialog::Confirm {
-                    question: format!("Leave {}?", model.title(chat)),
-                    then: Box::new(Effect::Leave(id)),
-                });
-            }
-            KeyCode::Left | KeyCode::Right | KeyCode::Enter | KeyCode::Char(' ') if self.rules => {
-                return self.turn(key.code != KeyCode::Left);
-            }
-            KeyCode::Char('x' | 'p' | 'd') if !self.rules => {
-                return match self.person() {
-                    Some(person) => self.change(model, &model.title(chat), person, key.code),
-                    None => Outcome::stay(),
-                };
-            }
-            _ => {}
-        }
-        Outcome::stay()
-    }
-
-    /// What a key does to the member that the cursor is on.
-    fn change(&self, model: &Model, title: &str, person: &Person, key: KeyCode) -> Outcome {
-        let name = words::object(model, person.inbox);
-        let role = |change, question| {
-            Outcome::replace(Dialog::Confirm {
-                question,
-                then: Box::new(Effect::Role(self.id.clone(), change, person.inbox)),
-            })
-        };
-        match (key, person.role) {
-            (KeyCode::Char('x'), _) => Outcome::replace(Dialog::Confirm {
-                question: format!("Remove {name} from {title}?"),
-                then: Box::new(Effect::Remove(self.id.clone(), person.inbox)),
-            }),
-            (KeyCode::Char('p'), MemberRole::Member) => {
-                role(AdminChange::AddAdmin, format!("Make {name} an admin?"))
-            }
-            (KeyCode::Char('p'), MemberRole::Admin) => role(
-                AdminChange::AddSuperAdmin,
-                format!("Make {name} a super admin?"),
-            ),
-            (KeyCode::Char('d'), MemberRole::Admin) => role(
-                AdminChange::RemoveAdmin,
-                format!("Take the role of admin from {name}?"),
-            ),
-            (KeyCode::Char('d'), MemberRole::SuperAdmin) => role(
-                AdminChange::RemoveSuperAdmin,
-                format!("Take the role of super admin from {name}?"),
-            ),
-            _ => Outcome::stay(),
-        }
-    }
-
-    /// Lets others do what the cursor is on.
-    fn turn(&mut self, forward: bool) -> Outcome {
-        let details = self.details.as_mut();
-        let Some((kind, who)) = details.and_then(|details| details.rules.get_mut(self.chosen))
-        else {
-            return Outcome::stay();
-        };
-        let roles = matches!(kind, PolicyKind::AddAdmin | PolicyKind::RemoveAdmin);
-        let choices: &[Who] = match roles {
-            true => &[Who::Admins, Who::SuperAdmins, Who::Nobody],
-            false => &[Who::Everyone, Who::Admins, Who::SuperAdmins, Who::Nobody],
-        };
-        let at = choices.iter().position(|choice| Some(*choice) == *who);
-        let next = match (at, forward) {
-            (None, _) => 0,
-            (Some(at), true) => (at + 1) % choices.len(),
-            (Some(at), false) => at.checked_sub(1).unwrap_or(choices.len() - 1),
-        };
-        *who = Some(choices[next]);
-        Outcome::Stay(vec![Effect::Allow(self.id.clone(), *kind, choices[next])])
-    }
-}
-
 /// Whether a key has no modifier but Shift.
 pub(crate) fn plain(key: KeyEvent) -> bool {
     (key.modifiers - KeyModifiers::SHIFT).is_empty()
@@ -513,6 +405,19 @@ mod tests {
         assert_eq!(seconds("12h"), Some(Some(43_200)));
         for wrong in ["", "12", "0s", "h", "1é", "99999999999999999999d"] {
             assert_eq!(seconds(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_has_an_address_that_can_be_fetched() {
+        assert!(is_address("") && is_address("https://example.org/a.png"));
+        for wrong in [
+            "lake.png",
+            "http://example.org/a.png",
+            "https://",
+            "https://a .b",
+        ] {
+            assert!(!is_address(wrong), "{wrong}");
         }
     }
 

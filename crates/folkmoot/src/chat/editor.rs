@@ -53,7 +53,12 @@ impl Editor {
                 "\r\n" | "\r" => "\n",
                 other => other,
             };
-            let control = |one: char| one.is_control() && !matches!(one, '\n' | '\t');
+            // Nor of marks that turn the direction of writing around.
+            let control = |one: char| match one {
+                '\n' | '\t' => false,
+                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+                other => other.is_control(),
+            };
             if self.text.len() + letter.len() > MOST_BYTES || letter.contains(control) {
                 continue;
             }
@@ -155,7 +160,8 @@ impl Editor {
         let mut cursor = (0, 0);
         for (begin, end) in text::breaks(&shown, columns.saturating_sub(1)) {
             if (begin..=end).contains(&self.cursor) {
-                cursor = (lines.len(), text::width(&shown[begin..self.cursor]));
+                let before = text::clean(&shown[begin..self.cursor], text::Lines::Many);
+                cursor = (lines.len(), text::width(&before));
             }
             lines.push(text::clean(&shown[begin..end], text::Lines::Many));
         }
@@ -214,7 +220,7 @@ mod tests {
     #[test]
     fn what_is_pasted_keeps_its_lines_and_loses_its_controls() {
         let mut editor = Editor::default();
-        editor.insert("a\r\nb\rc\u{1b}[31m\td");
+        editor.insert("a\r\nb\rc\u{1b}[31m\td\u{202e}\u{9b}");
         assert_eq!(editor.text(), "a\nb\nc[31m\td");
         editor.insert(&"x".repeat(MOST_BYTES));
         assert_eq!(editor.text().len(), MOST_BYTES);
@@ -230,5 +236,7 @@ mod tests {
         editor.go(Move::WordLeft);
         assert_eq!(editor.lines(8).1, (1, 0));
         assert_eq!(Editor::default().lines(5), (vec![String::new()], (0, 0)));
+        // It stands behind what is seen, not behind what was written.
+        assert_eq!(Editor::new("❤\u{fe0f}👩\u{200d}💻").lines(9).1, (0, 5));
     }
 }

@@ -6,12 +6,12 @@ use folkmoot_client::MemberRole;
 use folkmoot_conversation::{
     ConsentState,
     context::{AdminChange, Attribute},
-    permissions::{PolicyKind, Who},
+    permissions::{PolicyKind, Preset, Who},
 };
 use folkmoot_wire::{GroupId, InboxId, MessageId};
 use ratatui::crossterm::event;
 
-use super::model::{Body, Chat, ChatKey, Entry, Link, Window};
+use super::model::{Body, Chat, ChatKey, Edge, Entry, Link, Transfer, TransferId, Window};
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -39,6 +39,21 @@ pub(crate) enum Event {
         /// The message to go to, and which messages are to be loaded for that.
         target: Option<(MessageId, Window)>,
     },
+    /// These messages of the conversation are to be loaded next.
+    Window(ChatKey, Window),
+    /// Somebody writes in a conversation, or stopped.
+    Typing {
+        /// Where.
+        key: ChatKey,
+        /// Who.
+        inbox: InboxId,
+        /// Whether they still do.
+        started: bool,
+    },
+    /// A file is on its way, or somewhat farther.
+    Transfer(Transfer),
+    /// A file has come, or will not.
+    Transferred(TransferId),
     /// A group was looked at.
     Group(GroupId, Box<Details>),
     /// What a search found.
@@ -63,6 +78,8 @@ pub(crate) enum Event {
     Unsent(MessageId, String),
     /// Messages that had waited were sent.
     Flushed(Vec<MessageId>),
+    /// The program goes on after it was stopped.
+    Resumed,
     /// The program is asked to end.
     Terminate,
 }
@@ -89,10 +106,14 @@ pub(crate) struct History {
 pub(crate) struct Details {
     /// What it is about.
     pub(crate) description: String,
+    /// Where its picture is.
+    pub(crate) picture: String,
     /// Who is in it: those who may most first.
     pub(crate) people: Vec<Person>,
     /// Who may do what; `None`: a rule made of several.
     pub(crate) rules: Vec<(PolicyKind, Option<Who>)>,
+    /// The name of those rules, if they have one.
+    pub(crate) preset: Option<Preset>,
     /// The network's name for it.
     pub(crate) id: String,
 }
@@ -143,6 +164,19 @@ pub(crate) enum Effect {
         id: GroupId,
         /// The message.
         message: MessageId,
+    },
+    /// Find out which messages come after those that are shown, or which are the first of all.
+    Turn {
+        /// The conversation.
+        key: ChatKey,
+        /// Its group.
+        id: GroupId,
+        /// The newest message that is shown: Unix time in nanoseconds.
+        newest_ns: u64,
+        /// How many messages are wanted.
+        limit: usize,
+        /// Where to: the very beginning, or some farther towards the end.
+        to: Edge,
     },
     /// Remember up to when the person has read.
     MarkRead {
@@ -231,16 +265,33 @@ pub(crate) enum Effect {
     Add(GroupId, Vec<String>),
     /// Remove somebody.
     Remove(GroupId, InboxId),
+    /// Call somebody by this name from now on.
+    Name {
+        /// Whom.
+        inbox: InboxId,
+        /// The address or inbox that the contact stands for.
+        whom: String,
+        /// The name.
+        name: String,
+    },
     /// Give or take a role.
     Role(GroupId, AdminChange, InboxId),
     /// Change an attribute.
     Set(GroupId, Attribute, String),
     /// Change who may do something.
     Allow(GroupId, PolicyKind, Who),
+    /// Change all rules to those with this name.
+    Preset(GroupId, Preset),
     /// Let messages disappear after so many seconds, or stay.
     Vanish(GroupId, Option<u64>),
     /// Ask to be removed.
     Leave(GroupId),
+    /// Tell the others that something is being written.
+    Typing(GroupId),
+    /// Let go of a file that is on its way.
+    Cancel(TransferId),
+    /// Put a text where other programs paste it from.
+    Copy(String),
     /// Search.
     Search(String),
     /// Stop the program until the shell lets it go on.

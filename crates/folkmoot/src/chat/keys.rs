@@ -1,52 +1,21 @@
-//! Keys: what each does, in which part of the screen, and the page of help that says so.
+//! Keys: what each does, in which part of the screen. [`help`] says so on a page.
 
 use folkmoot_conversation::ConsentState;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
-    dialog::{Ask, Dialog, Pane, Search, plain},
+    dialog::{Ask, Dialog, Find, Pane, Search, plain},
     editor::{Editor, Move},
     event::Effect,
-    model::{Body, Draft, Entry, Focus, Model, Purpose, Section},
-    update::{close, go_to, load, open_chat, say_bad, scroll, select},
+    model::{Chat, ChatKind, Focus, Model, Purpose, Section, Window},
+    update::{close, load, open_chat, say_bad, scroll, select},
 };
 
-/// The page of help: headings without a key, then keys and what they do.
-const HELP: &[(&str, &str)] = &[
-    ("", "Everywhere"),
-    ("Tab", "next part: list, messages, text"),
-    ("Esc", "back"),
-    ("Ctrl-N  Ctrl-G", "new conversation, new group"),
-    ("Ctrl-F", "search all messages"),
-    ("Ctrl-T", "about this conversation: members, rules, leave"),
-    ("Ctrl-O", "send a file"),
-    ("Alt-Up  Alt-Down", "previous, next conversation"),
-    ("PgUp  PgDn", "scroll the messages"),
-    ("F1", "this page; ? too, outside of the text"),
-    ("Ctrl-C", "quit"),
-    ("", "Conversations"),
-    ("Up Down  Enter", "choose, open"),
-    ("a  b", "accept, block"),
-    ("B", "show or hide blocked ones"),
-    ("n  g  /  i", "new, new group, search, about"),
-    ("", "Messages"),
-    ("Up Down  Home End", "choose one"),
-    ("r  +", "reply, react"),
-    ("e  d", "edit, delete"),
-    ("s", "save a file"),
-    ("R", "send again what was not sent"),
-    ("Enter", "go to the message that is answered"),
-    ("", "Text"),
-    ("Enter", "send"),
-    ("Alt-Enter  Ctrl-J", "new line"),
-    ("Up", "choose a message"),
-    ("Ctrl-W  Ctrl-U", "delete word, line"),
-];
+mod help;
+mod history;
 
-/// The rows of the page of help.
-pub(crate) fn help() -> impl Iterator<Item = (&'static str, &'static str)> {
-    HELP.iter().copied()
-}
+pub(crate) use self::help::{Help, help};
+use self::history::in_history;
 
 /// What a key does to a text. `true`: the text is another one now.
 pub(crate) fn edit(editor: &mut Editor, key: KeyEvent) -> bool {
@@ -100,6 +69,14 @@ pub(crate) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Char('l') if control => return vec![Effect::Redraw],
         _ => {}
     }
+    if let (Some(Dialog::Find(find)), KeyCode::Enter) = (&model.dialog, key.code) {
+        let found = find.found(model);
+        let chat = found.get(find.chosen).map(|chat| chat.key.clone());
+        return chat.map_or_else(Vec::new, |chat| {
+            model.dialog = None;
+            open_chat(model, &chat)
+        });
+    }
     if let Some(dialog) = model.dialog.take() {
         let pane = match &dialog {
             Dialog::Details(pane) => Some(pane.clone()),
@@ -125,6 +102,8 @@ pub(crate) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Char('f') if control => model.dialog = Some(Dialog::Search(Search::default())),
         KeyCode::Char('t') if control => return about(model),
         KeyCode::Char('o') if control => send_file(model),
+        KeyCode::Char('k') if control => find(model),
+        KeyCode::Char('x') if control => return cancel(model),
         KeyCode::PageUp => return scroll(model, -page(model)),
         KeyCode::PageDown => return scroll(model, page(model)),
         KeyCode::Up if key.modifiers == KeyModifiers::ALT => return neighbour(model, -1),
@@ -142,18 +121,24 @@ pub(crate) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Ends, or asks first when words would be lost.
+/// Ends, or asks first when words or files would be lost.
 fn quit(model: &mut Model) -> Vec<Effect> {
     let asked =
         matches!(&model.dialog, Some(Dialog::Confirm { then, .. }) if **then == Effect::Quit);
     let open = model.open.as_ref().map(|open| &open.draft);
     let mut drafts = model.drafts.values().chain(open);
-    let lost = drafts.any(|draft| !draft.editor.text().trim().is_empty());
-    if !lost || asked {
-        return vec![Effect::Quit];
-    }
+    let words = drafts.any(|draft| {
+        let written = [&draft.editor, &draft.aside];
+        written.iter().any(|one| !one.text().trim().is_empty())
+    });
+    let question = match (words, model.transfers.first()) {
+        _ if asked => return vec![Effect::Quit],
+        (true, _) => "Quit, and lose what is written but not sent?".to_owned(),
+        (false, Some(file)) => format!("Quit, while {} is on its way?", file.name),
+        (false, None) => return vec![Effect::Quit],
+    };
     model.dialog = Some(Dialog::Confirm {
-        question: "Quit, and lose what is written but not sent?".to_owned(),
+        question,
         then: Box::new(Effect::Quit),
     });
     Vec::new()
@@ -169,7 +154,7 @@ fn turn(model: &mut Model, steps: usize) {
     let mut parts = vec![Focus::List];
     if model.open.is_some() {
         parts.push(Focus::History);
-        if !model.is_request() {
+        if model.shut().is_none() {
             parts.push(Focus::Compose);
         }
     }
@@ -207,7 +192,35 @@ fn new_group(model: &mut Model) {
     });
 }
 
-fn about(model: &mut Model) -> Vec<Effect> {
+/// Lets the person choose a conversation by its name; those with something new come first.
+fn find(model: &mut Model) {
+    model.dialog = Some(Dialog::Find(Find::default()));
+}
+
+/// Lets go of the file that was begun last.
+fn cancel(model: &Model) -> Vec<Effect> {
+    let last = model.transfers.last();
+    last.map_or_else(Vec::new, |file| vec![Effect::Cancel(file.number)])
+}
+
+/// Opens the next conversation in which something is new.
+fn next_unread(model: &mut Model) -> Vec<Effect> {
+    let shown = model.open.as_ref().map(|open| &open.key);
+    let listed = model.listed();
+    let at = listed.iter().position(|chat| Some(&chat.key) == shown);
+    let (before, after) = listed.split_at(at.map_or(0, |at| at + 1));
+    let mut round = after.iter().chain(before);
+    let next = round.find(|chat| chat.unread > 0 && Some(&chat.key) != shown);
+    match next.map(|chat| chat.key.clone()) {
+        Some(key) => open_chat(model, &key),
+        None => {
+            say_bad(model, "nothing new anywhere");
+            Vec::new()
+        }
+    }
+}
+
+pub(crate) fn about(model: &mut Model) -> Vec<Effect> {
     let chat = match model.focus {
         Focus::List => model.cursor.as_ref().and_then(|key| model.chat(key)),
         _ => model.open_chat(),
@@ -227,7 +240,7 @@ fn about(model: &mut Model) -> Vec<Effect> {
 
 fn send_file(model: &mut Model) {
     if let Some(chat) = model.open_chat()
-        && Section::of(chat) != Section::Requests
+        && model.shut().is_none()
     {
         model.dialog = Some(Dialog::ask(Ask::SendFile(chat.id.clone()), ""));
     }
@@ -253,22 +266,16 @@ fn in_list(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if !plain(key) {
         return Vec::new();
     }
-    let listed: Vec<_> = model.listed().iter().map(|chat| chat.key.clone()).collect();
-    let at = listed
-        .iter()
-        .position(|key| Some(key) == model.cursor.as_ref());
-    let last = listed.len().saturating_sub(1);
-    let mut go = |to: usize| model.cursor = listed.get(to).cloned();
     match key.code {
-        KeyCode::Up | KeyCode::Char('k') => go(at.unwrap_or(0).saturating_sub(1)),
-        KeyCode::Down | KeyCode::Char('j') => go(at.map_or(0, |at| (at + 1).min(last))),
-        KeyCode::Home => go(0),
-        KeyCode::End => go(last),
+        KeyCode::Up | KeyCode::Char('k') => move_cursor(model, -1),
+        KeyCode::Down | KeyCode::Char('j') => move_cursor(model, 1),
+        KeyCode::Home => move_cursor(model, isize::MIN),
+        KeyCode::End => move_cursor(model, isize::MAX),
         KeyCode::Enter | KeyCode::Right | KeyCode::Char('l') => {
             let key = model.cursor.clone();
             return key.map_or_else(Vec::new, |key| open_chat(model, &key));
         }
-        KeyCode::Esc | KeyCode::Left if model.open.is_some() && !model.is_request() => {
+        KeyCode::Esc if model.open.is_some() && model.shut().is_none() => {
             focus(model, Focus::Compose);
         }
         KeyCode::Char('?') => model.dialog = Some(Dialog::Help(0)),
@@ -276,6 +283,8 @@ fn in_list(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Char('n') => new_dm(model),
         KeyCode::Char('g') => new_group(model),
         KeyCode::Char('/') => model.dialog = Some(Dialog::Search(Search::default())),
+        KeyCode::Char('f') => find(model),
+        KeyCode::Char('u') => return next_unread(model),
         KeyCode::Char('i') => return about(model),
         KeyCode::Char('B') => model.show_blocked = !model.show_blocked,
         KeyCode::Char('a') => return judge(model, ConsentState::Allowed),
@@ -283,6 +292,18 @@ fn in_list(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// Moves the cursor of the list by so many conversations.
+pub(crate) fn move_cursor(model: &mut Model, by: isize) {
+    let listed = model.listed();
+    let at = listed
+        .iter()
+        .position(|chat| Some(&chat.key) == model.cursor.as_ref());
+    let to = at.unwrap_or(0).saturating_add_signed(by);
+    let to = to.min(listed.len().saturating_sub(1));
+    let key = listed.get(to).map(|chat| chat.key.clone());
+    model.cursor = key;
 }
 
 /// Says what the person thinks of the conversation that the keys are about.
@@ -297,7 +318,7 @@ fn judge(model: &mut Model, verdict: ConsentState) -> Vec<Effect> {
     let effect = Effect::Consent(chat.id.clone(), verdict);
     if verdict == ConsentState::Denied && Section::of(chat) == Section::Chats {
         model.dialog = Some(Dialog::Confirm {
-            question: format!("Block {}?", model.title(chat)),
+            question: block_question(model, chat),
             then: Box::new(effect),
         });
         return Vec::new();
@@ -315,107 +336,28 @@ fn judge(model: &mut Model, verdict: ConsentState) -> Vec<Effect> {
     effects
 }
 
-/// Keys of the messages.
-fn in_history(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
-    if !plain(key) {
-        return Vec::new();
+/// What is asked before a conversation is blocked that was wanted once.
+pub(crate) fn block_question(model: &Model, chat: &Chat) -> String {
+    let title = model.title(chat);
+    match chat.kind {
+        ChatKind::Dm(_) => format!("Block {title}? They are not told."),
+        ChatKind::Group { .. } => format!("Block {title}? You stay a member, and see nothing."),
     }
-    let request = model.is_request();
-    match key.code {
-        KeyCode::Up | KeyCode::Char('k') => return select(model, -1),
-        KeyCode::Down | KeyCode::Char('j') => {
-            let before = model.open.as_ref().and_then(|open| open.selected);
-            let effects = select(model, 1);
-            let after = model.open.as_ref().and_then(|open| open.selected);
-            // Below the last message stands the text.
-            if before == after && key.code == KeyCode::Down && !request && effects.is_empty() {
-                focus(model, Focus::Compose);
-            }
-            return effects;
-        }
-        KeyCode::Home | KeyCode::Char('g') => return select(model, isize::MIN),
-        KeyCode::End | KeyCode::Char('G') => return select(model, isize::MAX),
-        KeyCode::Esc | KeyCode::Left if request => focus(model, Focus::List),
-        KeyCode::Esc => focus(model, Focus::Compose),
-        KeyCode::Left => focus(model, Focus::List),
-        KeyCode::Char('?') => model.dialog = Some(Dialog::Help(0)),
-        KeyCode::Char('q') => return quit(model),
-        KeyCode::Char('/') => model.dialog = Some(Dialog::Search(Search::default())),
-        KeyCode::Char('i') => return about(model),
-        KeyCode::Char('a') if request => return judge(model, ConsentState::Allowed),
-        KeyCode::Char('b') if request => return judge(model, ConsentState::Denied),
-        _ if request => {}
-        _ => return on_message(model, key.code),
-    }
-    Vec::new()
-}
-
-/// Keys that are about the chosen message.
-fn on_message(model: &mut Model, key: KeyCode) -> Vec<Effect> {
-    let (Some(chat), Some(open)) = (model.open_chat(), &model.open) else {
-        return Vec::new();
-    };
-    let Some(entry) = open.selected() else {
-        return Vec::new();
-    };
-    let id = chat.id.clone();
-    let mine = entry.sender == model.me;
-    let words = match &entry.body {
-        Body::Text(text) => Some(text.clone()),
-        Body::Files(_) => None,
-        // Nothing can be done about these.
-        Body::Update(_) | Body::Act(_) | Body::Deleted(_) => return Vec::new(),
-    };
-    let message = entry.id;
-    match key {
-        KeyCode::Char('r') => write(model, Purpose::Reply(message), None),
-        KeyCode::Char('+') => {
-            model.dialog = Some(Dialog::React {
-                message,
-                editor: Editor::default(),
-                chosen: 0,
-            });
-        }
-        KeyCode::Char('e') => match (mine, words) {
-            (true, Some(words)) => write(model, Purpose::Edit(message), Some(words)),
-            (true, None) => say_bad(model, "only words can be edited"),
-            (false, _) => say_bad(model, "only your own messages can be edited"),
-        },
-        KeyCode::Char('d') => {
-            model.dialog = Some(Dialog::Confirm {
-                question: "Delete this message for everybody?".to_owned(),
-                then: Box::new(Effect::Delete { id, message }),
-            });
-        }
-        KeyCode::Char('s') => save(model, &entry.clone()),
-        KeyCode::Char('R') => return vec![Effect::Retry(id, message)],
-        KeyCode::Enter => {
-            let quote = entry.quote.as_ref().map(|quote| quote.id);
-            return quote.map_or_else(Vec::new, |quoted| go_to(model, id, quoted));
-        }
-        _ => {}
-    }
-    Vec::new()
-}
-
-fn save(model: &mut Model, entry: &Entry) {
-    let Body::Files(files) = &entry.body else {
-        return say_bad(model, "this message has no file");
-    };
-    let names: Vec<_> = files.iter().map(|file| file.name.clone()).collect();
-    let suggested = match &names[..] {
-        [one] => one.clone(),
-        _ => ".".to_owned(),
-    };
-    model.dialog = Some(Dialog::ask(Ask::Save(entry.id, names), suggested));
 }
 
 /// Begins a text of this purpose.
 fn write(model: &mut Model, purpose: Purpose, words: Option<String>) {
     if let Some(open) = &mut model.open {
-        open.draft.purpose = purpose;
+        let draft = &mut open.draft;
+        let before = std::mem::replace(&mut draft.purpose, purpose);
         if let Some(words) = words {
-            open.draft.editor = Editor::new(words);
+            let written = std::mem::replace(&mut draft.editor, Editor::new(words));
+            // What was being written waits until the other message is done.
+            if !matches!(before, Purpose::Edit(_)) {
+                draft.aside = written;
+            }
+        } else if matches!(before, Purpose::Edit(_)) {
+            draft.editor = std::mem::take(&mut draft.aside);
         }
     }
     focus(model, Focus::Compose);
@@ -428,6 +370,14 @@ fn in_compose(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Char('j') => key.modifiers == KeyModifiers::CONTROL,
         _ => false,
     };
+    if model.shut().is_some() {
+        // It was shut while something was written.
+        focus(model, Focus::History);
+        return Vec::new();
+    }
+    let now_ns = model.clock.now_ns;
+    let tells = model.tells.typing;
+    let id = model.open_chat().map(|chat| chat.id.clone());
     let Some(open) = &mut model.open else {
         focus(model, Focus::List);
         return Vec::new();
@@ -449,21 +399,31 @@ fn in_compose(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             if open.draft.purpose == Purpose::Say {
                 focus(model, Focus::List);
             } else {
-                open.draft = match open.draft.purpose {
-                    Purpose::Edit(_) => Draft::default(),
-                    _ => Draft {
-                        purpose: Purpose::Say,
-                        ..std::mem::take(&mut open.draft)
-                    },
-                };
+                let draft = &mut open.draft;
+                if let Purpose::Edit(_) = draft.purpose {
+                    draft.editor = std::mem::take(&mut draft.aside);
+                }
+                draft.purpose = Purpose::Say;
             }
         }
         _ => {
-            edit(editor, key);
+            let changed = edit(editor, key);
+            if let Some(id) = id
+                && tells
+                && changed
+                && !editor.is_empty()
+                && now_ns.saturating_sub(open.told_ns) > TELL_NS
+            {
+                open.told_ns = now_ns;
+                return vec![Effect::Typing(id)];
+            }
         }
     }
     Vec::new()
 }
+
+/// How often others are told that something is being written.
+const TELL_NS: u64 = 5 * 1_000_000_000;
 
 /// Sends what was written.
 fn send(model: &mut Model) -> Vec<Effect> {
@@ -477,7 +437,8 @@ fn send(model: &mut Model) -> Vec<Effect> {
     if text.trim().is_empty() {
         return Vec::new();
     }
-    let draft = std::mem::take(&mut open.draft);
+    let mut draft = std::mem::take(&mut open.draft);
+    open.draft.editor = std::mem::take(&mut draft.aside);
     let effect = match draft.purpose {
         Purpose::Say => Effect::Say {
             id,
@@ -495,8 +456,9 @@ fn send(model: &mut Model) -> Vec<Effect> {
     let mut effects = vec![effect];
     open.anchor = None;
     open.read_ns = Some(u64::MAX);
+    open.told_ns = 0;
     if open.window.before_ns.is_some() {
-        open.window.before_ns = None;
+        open.window = Window::NEWEST;
         effects.extend(load(model));
     }
     effects

@@ -6,6 +6,7 @@ use folkmoot_wire::InboxId;
 use ratatui::layout::Rect;
 
 use super::{
+    keys,
     model::{Anchor, Body, ChatKind, Delivery, Entry, Focus, Model, Open, Purpose, Section},
     text::{self, Lines, clean, width, wrap},
     words,
@@ -77,9 +78,9 @@ impl Areas {
                 .lines(usize::from(rest.width).saturating_sub(2));
             let lines = u16::try_from(lines.len()).unwrap_or(u16::MAX);
             let label = u16::from(rest.height >= 4);
-            let height = match model.is_request() {
-                true => 1 + label,
-                false => lines.saturating_add(label).min(most.max(1 + label)),
+            let height = match model.shut() {
+                Some(_) => 1 + label,
+                None => lines.saturating_add(label).min(most.max(1 + label)),
             };
             rest.height -= height;
             areas.compose = Rect {
@@ -146,6 +147,11 @@ impl Piece {
 
 /// Messages of one person that are so near to each other share a heading: 5 minutes.
 const NEAR_NS: u64 = 5 * 60 * 1_000_000_000;
+/// What stands in the gutter of something that happened, and of what a message answers.
+const EVENT: &str = "·";
+const QUOTE: &str = "┃";
+/// Lines of a long message that are shown until the person wants all of it.
+const FOLD: usize = 20;
 /// Columns before what is said, and after it.
 const GUTTER: usize = 2;
 const MARKS: usize = 4;
@@ -169,8 +175,14 @@ pub(crate) fn rows(model: &Model, open: &Open, columns: usize) -> Vec<Row> {
     painter.rows
 }
 
+/// The rows of the history for the place that it has on the screen.
+pub(crate) fn rows_in(model: &Model, open: &Open, area: Rect) -> Vec<Row> {
+    // A column parts them from what stands at the left.
+    rows(model, open, usize::from(area.width).saturating_sub(1))
+}
+
 /// The first message that the person had not read when the conversation was opened.
-fn first_unread(model: &Model, open: &Open) -> Option<usize> {
+pub(crate) fn first_unread(model: &Model, open: &Open) -> Option<usize> {
     let read_ns = open.read_ns.filter(|read_ns| *read_ns > 0)?;
     let mut entries = open.entries.iter();
     let first = entries.position(|entry| entry.sent_ns > read_ns && entry.sender != model.me)?;
@@ -266,19 +278,30 @@ impl Painter<'_> {
         let words = words::line(self.model, self.kind, entry.sender, &entry.body);
         let time = self.model.clock.minute(entry.sent_ns);
         let words = format!("{words} · {time}");
-        for line in wrap(&words, self.columns.saturating_sub(GUTTER)) {
-            self.own(index, vec![Piece::new(line, Role::Dim)]);
+        for line in wrap(&words, self.columns.saturating_sub(GUTTER + 1)) {
+            self.signed(index, EVENT, line);
         }
     }
 
     /// A row of what a message says, behind the gutter.
-    fn own(&mut self, index: usize, mut pieces: Vec<Piece>) {
+    fn own(&mut self, index: usize, pieces: Vec<Piece>) {
+        self.behind_gutter(index, " ", Role::Plain, pieces);
+    }
+
+    /// A row that nobody said. Its sign stands in the gutter, where what people write cannot be:
+    /// nobody imitates it.
+    fn signed(&mut self, index: usize, sign: &str, words: String) {
+        let words = Piece::new(format!(" {words}"), Role::Dim);
+        self.behind_gutter(index, sign, Role::Dim, vec![words]);
+    }
+
+    fn behind_gutter(&mut self, index: usize, sign: &str, role: Role, mut pieces: Vec<Piece>) {
         let chosen = self.open.selected == Some(self.open.entries[index].id);
-        let gutter = match chosen && self.model.focus == Focus::History {
-            true => Piece::new("▌ ", Role::Strong),
-            false => Piece::new("  ", Role::Plain),
+        let chosen = match chosen && self.model.focus == Focus::History {
+            true => Piece::new("▌", Role::Strong),
+            false => Piece::new(" ", Role::Plain),
         };
-        pieces.insert(0, gutter);
+        pieces.splice(0..0, [chosen, Piece::new(sign, role)]);
         self.push(index, true, pieces);
     }
 
@@ -294,25 +317,39 @@ impl Painter<'_> {
                 ),
                 None => "a message that is not here".to_owned(),
             };
-            let quoted = text::shorten(&format!("┃ {quoted}"), room);
-            self.own(index, vec![Piece::new(quoted, Role::Dim)]);
+            self.signed(index, QUOTE, text::shorten(&quoted, room.saturating_sub(1)));
         }
         let first = self.rows.len();
         match &entry.body {
             Body::Text(said) => {
-                const EDITED: &str = " (edited)";
-                let said = match entry.edited {
-                    true => format!("{said}{EDITED}"),
-                    false => said.clone(),
+                let (lines, left) = match self.open.unfolded.contains(&entry.id) {
+                    true => (wrap(said, room), 0),
+                    false => text::fold(said, room, FOLD),
                 };
-                for line in wrap(&said, room) {
-                    let plain = |text: &str| Piece::new(text, Role::Plain);
-                    let edited = line.strip_suffix(EDITED.trim_start());
-                    let pieces = match edited.filter(|_| entry.edited) {
-                        Some(line) => vec![plain(line), Piece::new("(edited)", Role::Dim)],
-                        None => vec![plain(&line)],
+                let mut lines: Vec<_> = lines
+                    .into_iter()
+                    .map(|line| vec![Piece::new(line, Role::Plain)])
+                    .collect();
+                if left > 0 {
+                    let words = format!("… {} more: Space shows all", text::size(left));
+                    lines.push(vec![Piece::new(text::shorten(&words, room), Role::Strong)]);
+                }
+                if entry.edited {
+                    const EDITED: &str = " (edited)";
+                    let last = lines.last().and_then(|pieces| pieces.first());
+                    let used = last.map_or(0, |last| width(&last.text));
+                    let (words, own) = match used > 0 && used + EDITED.len() <= room {
+                        true => (EDITED, false),
+                        false => (EDITED.trim_start(), true),
                     };
-                    self.own(index, pieces);
+                    let words = Piece::new(words, Role::Dim);
+                    match lines.last_mut().filter(|_| !own) {
+                        Some(line) => line.push(words),
+                        None => lines.push(vec![words]),
+                    }
+                }
+                for line in lines {
+                    self.own(index, line);
                 }
             }
             Body::Files(files) => {
@@ -421,9 +458,9 @@ fn place(rows: &[Row], open: &Open, anchor: Anchor) -> Option<usize> {
     Some((first + anchor.row).min(rows.len() - 1))
 }
 
-/// The anchor that puts `row` at the bottom. `None` for the last one.
+/// The anchor that puts `row` at the bottom. `None` for the last one of all.
 pub(crate) fn anchor(rows: &[Row], open: &Open, row: usize) -> Option<Anchor> {
-    if row + 1 >= rows.len() {
+    if rows.is_empty() || (row + 1 >= rows.len() && open.window.before_ns.is_none()) {
         return None;
     }
     let entry = rows[row].entry;
@@ -489,6 +526,18 @@ pub(crate) fn list(model: &Model, area: Rect) -> (Vec<ListRow>, usize) {
         _ => 0,
     };
     (rows, first)
+}
+
+/// From this many columns on the two halves of the page of help stand beside each other.
+pub(crate) const WIDE_HELP: u16 = 76;
+
+/// How many rows the page of help has.
+pub(crate) fn help_rows(model: &Model) -> usize {
+    let (left, right) = keys::help();
+    match model.size.columns >= WIDE_HELP {
+        true => left.len().max(right.len()),
+        false => left.len() + 1 + right.len(),
+    }
 }
 
 /// What the line above the text that is written says.

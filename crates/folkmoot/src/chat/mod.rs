@@ -45,9 +45,15 @@ pub(crate) struct Chat {
     /// Take clicks and the wheel of the mouse; the terminal then no longer selects text by itself
     #[arg(long)]
     mouse: bool,
+    /// Ring the terminal's bell when somebody writes
+    #[arg(long)]
+    bell: bool,
     /// Tell others what you have read
     #[arg(long)]
     read_receipts: bool,
+    /// Tell others that you are writing; apps that do not know how to show it say "(typing)"
+    #[arg(long)]
+    typing: bool,
     /// Where files too large for a message are uploaded, encrypted: posted to URL, whose answer is
     /// their address or their name below URL/files
     #[arg(long, value_name = "URL")]

@@ -3,8 +3,9 @@
 //! Texts of strangers are cleaned (see [`super::text`]) when they come in, so nothing here can
 //! harm a terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use folkmoot_client::MemberRole;
 use folkmoot_conversation::{ConsentState, content::GroupUpdated};
 use folkmoot_wire::{GroupId, InboxId, MessageId};
 
@@ -51,9 +52,41 @@ pub(crate) struct Model {
     pub(crate) unsent: BTreeMap<MessageId, String>,
     /// Work that was begun and is not done.
     pub(crate) busy: usize,
-    /// Whether the person wants to see each other's reading (sends read receipts).
-    pub(crate) receipts: bool,
+    /// Files on their way, the oldest first.
+    pub(crate) transfers: Vec<Transfer>,
+    /// Who is writing, where, and until when that is believed: Unix time in nanoseconds.
+    pub(crate) typing: BTreeMap<(ChatKey, InboxId), u64>,
+    /// What others are told by themselves.
+    pub(crate) tells: Tells,
 }
+
+/// What others are told without a key being pressed for it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tells {
+    /// What was read.
+    pub(crate) reading: bool,
+    /// That something is being written.
+    pub(crate) typing: bool,
+}
+
+/// A file on its way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Transfer {
+    /// Which one.
+    pub(crate) number: TransferId,
+    /// The file's name.
+    pub(crate) name: String,
+    /// Whether it goes out, and does not come in.
+    pub(crate) up: bool,
+    /// Bytes that have gone.
+    pub(crate) done: u64,
+    /// Bytes in all, if known.
+    pub(crate) total: Option<u64>,
+}
+
+/// Tells files on their way from each other.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct TransferId(pub(crate) u64);
 
 /// The size of the terminal in cells.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -109,6 +142,12 @@ pub(crate) struct Chat {
     pub(crate) trouble: Option<String>,
     /// After how many seconds messages disappear, if they do.
     pub(crate) vanish: Option<u64>,
+    /// What the person is there.
+    pub(crate) role: MemberRole,
+    /// Whether the person asked to leave, and a super admin's app will see to it.
+    pub(crate) leaving: bool,
+    /// Whether the person is no member any more.
+    pub(crate) gone: bool,
 }
 
 /// Group or DM.
@@ -158,6 +197,10 @@ pub(crate) struct Open {
     pub(crate) more: bool,
     /// Whether messages were asked for and are not here yet.
     pub(crate) loading: bool,
+    /// Where to go when the messages that were asked for are here.
+    pub(crate) heading: Option<Edge>,
+    /// Long messages that are shown as a whole.
+    pub(crate) unfolded: BTreeSet<MessageId>,
     /// The row at the bottom; `None`: the last one, whatever comes.
     pub(crate) anchor: Option<Anchor>,
     /// The message that keys are about.
@@ -168,6 +211,8 @@ pub(crate) struct Open {
     pub(crate) seen: BTreeMap<InboxId, u64>,
     /// What is being written.
     pub(crate) draft: Draft,
+    /// When the others were last told that something is: Unix time in nanoseconds.
+    pub(crate) told_ns: u64,
 }
 
 /// Which messages of a conversation are shown.
@@ -177,6 +222,23 @@ pub(crate) struct Window {
     pub(crate) before_ns: Option<u64>,
     /// At most so many, the newest of those.
     pub(crate) limit: usize,
+}
+
+impl Window {
+    /// The newest messages, as many as are loaded at first.
+    pub(crate) const NEWEST: Self = Self {
+        before_ns: None,
+        limit: PAGE,
+    };
+}
+
+/// An end of a conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Edge {
+    /// Its first message.
+    First,
+    /// Its last one.
+    Last,
 }
 
 /// A row of the history: counted from the first row of a message.
@@ -195,6 +257,8 @@ pub(crate) struct Draft {
     pub(crate) editor: Editor,
     /// What it is to be.
     pub(crate) purpose: Purpose,
+    /// What was being written before an edit began.
+    pub(crate) aside: Editor,
 }
 
 /// What a text is to be.
@@ -296,8 +360,8 @@ pub(crate) enum Tone {
 
 /// Messages that are loaded at first, and more each time.
 pub(crate) const PAGE: usize = 100;
-/// Messages that are kept, at most.
-pub(crate) const MOST_MESSAGES: usize = 3_000;
+/// Messages that are kept, at most: beyond that the oldest or the newest go.
+pub(crate) const MOST_MESSAGES: usize = 500;
 
 impl Model {
     /// A chat that knows nothing yet.
@@ -320,7 +384,9 @@ impl Model {
             notice: None,
             unsent: BTreeMap::new(),
             busy: 0,
-            receipts: false,
+            transfers: Vec::new(),
+            typing: BTreeMap::new(),
+            tells: Tells::default(),
         }
     }
 
@@ -382,11 +448,46 @@ impl Model {
         sections.flat_map(|(_, chats)| chats).collect()
     }
 
-    /// Whether the person was not asked yet if they want the conversation that is shown.
-    pub(crate) fn is_request(&self) -> bool {
-        self.open_chat()
-            .is_some_and(|chat| Section::of(chat) == Section::Requests)
+    /// Why nothing can be written in the conversation that is shown, if so.
+    pub(crate) fn shut(&self) -> Option<Shut> {
+        let chat = self.open_chat()?;
+        match Section::of(chat) {
+            Section::Requests => Some(Shut::Request),
+            Section::Blocked => Some(Shut::Blocked),
+            Section::Chats if chat.gone => Some(Shut::Gone),
+            Section::Chats => None,
+        }
     }
+
+    /// Who is writing in a conversation just now.
+    pub(crate) fn typing(&self, key: &ChatKey) -> impl Iterator<Item = InboxId> {
+        let now_ns = self.clock.now_ns;
+        self.typing
+            .iter()
+            .filter(move |((chat, _), until_ns)| chat == key && **until_ns > now_ns)
+            .map(|((_, inbox), _)| *inbox)
+    }
+
+    /// What others said in the conversations that the person wants since the person looked.
+    pub(crate) fn unread(&self) -> u64 {
+        let wanted = |chat: &&Chat| Section::of(chat) == Section::Chats;
+        self.chats
+            .iter()
+            .filter(wanted)
+            .map(|chat| chat.unread)
+            .sum()
+    }
+}
+
+/// Why nothing can be written in a conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shut {
+    /// The person was not asked yet whether they want it.
+    Request,
+    /// The person does not want it.
+    Blocked,
+    /// The person is no member any more.
+    Gone,
 }
 
 /// A part of the list.
@@ -417,23 +518,30 @@ impl Open {
         Self {
             key,
             entries: Vec::new(),
-            window: Window {
-                before_ns: None,
-                limit: PAGE,
-            },
+            window: Window::NEWEST,
             more: false,
             loading: true,
+            heading: None,
+            unfolded: BTreeSet::new(),
             anchor: None,
             selected: None,
             read_ns: None,
             seen: BTreeMap::new(),
             draft,
+            told_ns: 0,
         }
     }
 
     /// A message, if it is loaded.
     pub(crate) fn entry(&self, id: &MessageId) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id == *id)
+    }
+
+    /// Whether no message is chosen, or one of the last `count`.
+    pub(crate) fn is_near_end(&self, count: usize) -> bool {
+        let mut last = self.entries.iter().rev().take(count);
+        self.selected
+            .is_none_or(|id| last.any(|entry| entry.id == id))
     }
 
     /// The message that keys are about.

@@ -1,12 +1,18 @@
 //! What the tests of the core have in common: some people, and a chat with a few conversations.
 
-use folkmoot_conversation::{ConsentState, content::GroupUpdated};
+use folkmoot_client::MemberRole;
+use folkmoot_conversation::{
+    ConsentState,
+    content::GroupUpdated,
+    context::Attribute,
+    permissions::{PolicyKind, Preset, Who},
+};
 use folkmoot_wire::{GroupId, InboxId, MessageId};
 use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{Event as Terminal, KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
-    event::{Effect, Event, History},
+    event::{Details, Effect, Event, History, Person},
     model::{
         Body, Chat, ChatKey, ChatKind, Delivery, Entry, File, Last, Link, Model, Quote, Size,
         Window,
@@ -74,6 +80,9 @@ pub(crate) fn chat(number: u8, minutes: u64, sender: InboxId, text: &str) -> Cha
         unread: 0,
         trouble: None,
         vanish: None,
+        role: MemberRole::Member,
+        leaving: false,
+        gone: false,
     }
 }
 
@@ -192,6 +201,43 @@ pub(crate) fn history(number: u8, entries: Vec<Entry>) -> Event {
         read_ns: NOW_NS - 20 * MINUTE,
         seen: [(person(1), NOW_NS - 8 * MINUTE)].into(),
     }))
+}
+
+/// What is known about a group in which we are this, bob an admin, and carol a member.
+pub(crate) fn details(number: u8, role: MemberRole) -> Event {
+    let member = |number, role| Person {
+        inbox: person(number),
+        address: format!("0x{}", "0a".repeat(20)),
+        role,
+    };
+    let mut people = vec![
+        member(0, role),
+        member(1, MemberRole::Admin),
+        member(2, MemberRole::Member),
+    ];
+    people.sort_by_key(|person| std::cmp::Reverse(person.role));
+    let anybody = |attribute| (PolicyKind::UpdateMetadata(attribute), Some(Who::Everyone));
+    let details = Details {
+        description: "Every first Sunday of the month, by the lake.".to_owned(),
+        picture: String::new(),
+        people,
+        rules: vec![
+            (PolicyKind::AddMember, Some(Who::Everyone)),
+            (PolicyKind::RemoveMember, Some(Who::Admins)),
+            (PolicyKind::AddAdmin, Some(Who::SuperAdmins)),
+            (PolicyKind::RemoveAdmin, Some(Who::SuperAdmins)),
+            anybody(Attribute::GroupName),
+            anybody(Attribute::Description),
+            anybody(Attribute::ImageUrl),
+            (
+                PolicyKind::UpdateMetadata(Attribute::DisappearInNs),
+                Some(Who::Admins),
+            ),
+        ],
+        preset: Some(Preset::AllMembers),
+        id: group(number).to_string(),
+    };
+    Event::Group(group(number), Box::new(details))
 }
 
 /// A chat in which the DM with bob is open.

@@ -12,13 +12,17 @@ use super::{
     keys,
     layout::{self, Areas},
     model::{
-        Chat, ChatKey, Focus, Link, MOST_MESSAGES, Model, Notice, Open, PAGE, Section, Size, Tone,
-        Window,
+        Chat, ChatKey, Edge, Focus, Link, MOST_MESSAGES, Model, Notice, Open, PAGE, Section, Size,
+        Tone, Window,
     },
 };
 
 /// How long the last line says something.
 const NOTICE_NS: u64 = 8 * 1_000_000_000;
+/// How long somebody who writes is believed to go on.
+const TYPING_NS: u64 = 10 * 1_000_000_000;
+/// People who write at the same time and are remembered.
+const MOST_TYPING: usize = 1_000;
 
 /// What `event` does to the state. Returns what is to be done now.
 pub(crate) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
@@ -26,6 +30,7 @@ pub(crate) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Terminal(event) => return at_terminal(model, event),
         Event::Time(now_ns) => {
             model.clock.now_ns = now_ns;
+            model.typing.retain(|_, until_ns| *until_ns > now_ns);
             model.notice.take_if(|notice| notice.until_ns <= now_ns);
         }
         Event::Link(link) => {
@@ -43,12 +48,42 @@ pub(crate) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
         }
         Event::Chat(chat) => {
             let shown = model.open.as_ref().is_some_and(|open| open.key == chat.key);
+            if let Some(last) = &chat.last {
+                model.typing.remove(&(chat.key.clone(), last.sender));
+            }
             put(model, *chat);
             if shown {
+                return load_again(model);
+            }
+        }
+        Event::Changed => return load_again(model),
+        Event::Window(key, window) => {
+            if let Some(open) = &mut model.open
+                && open.key == key
+            {
+                open.window = window;
                 return load(model);
             }
         }
-        Event::Changed => return load(model),
+        Event::Typing {
+            key,
+            inbox,
+            started,
+        } => {
+            model.typing.remove(&(key.clone(), inbox));
+            if started && model.typing.len() < MOST_TYPING {
+                let until_ns = model.clock.now_ns.saturating_add(TYPING_NS);
+                model.typing.insert((key, inbox), until_ns);
+            }
+        }
+        Event::Transfer(news) => {
+            let mut transfers = model.transfers.iter_mut();
+            match transfers.find(|one| one.number == news.number) {
+                Some(known) => *known = news,
+                None => model.transfers.push(news),
+            }
+        }
+        Event::Transferred(number) => model.transfers.retain(|one| one.number != number),
         Event::Names(names) => model.names.extend(names),
         Event::History(history) => return take_in(model, *history),
         Event::Show { chat, target } => {
@@ -104,6 +139,7 @@ pub(crate) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
                 model.unsent.remove(&message);
             }
         }
+        Event::Resumed => return vec![Effect::Redraw],
         Event::Terminate => return vec![Effect::Quit],
     }
     Vec::new()
@@ -125,7 +161,7 @@ fn at_terminal(model: &mut Model, event: terminal::Event) -> Vec<Effect> {
             settle(model);
             Vec::new()
         }
-        terminal::Event::Mouse(mouse) => at_mouse(model, mouse),
+        terminal::Event::Mouse(mouse) => mouse::at(model, mouse),
         _ => Vec::new(),
     }
 }
@@ -136,45 +172,13 @@ fn paste(model: &mut Model, text: &str) {
         dialog.paste(text);
         return;
     }
-    if !model.is_request()
+    if model.shut().is_none()
         && let Some(open) = &mut model.open
     {
         open.draft.editor.insert(text);
         keys::focus(model, Focus::Compose);
     }
 }
-
-fn at_mouse(model: &mut Model, mouse: terminal::MouseEvent) -> Vec<Effect> {
-    use terminal::MouseEventKind::{Down, ScrollDown, ScrollUp};
-    if model.dialog.is_some() {
-        return Vec::new();
-    }
-    let areas = Areas::of(model);
-    let at = ratatui::layout::Position::new(mouse.column, mouse.row);
-    match mouse.kind {
-        ScrollUp => scroll(model, -WHEEL),
-        ScrollDown => scroll(model, WHEEL),
-        Down(_) if areas.list.contains(at) => {
-            let (rows, first) = layout::list(model, areas.list);
-            let row = rows.get(first + usize::from(mouse.row - areas.list.y));
-            let listed = model.listed();
-            let chat = match row {
-                Some(layout::ListRow::Chat(index, _)) => listed.get(*index),
-                _ => None,
-            };
-            let key = chat.map(|chat| chat.key.clone());
-            key.map_or_else(Vec::new, |key| open_chat(model, &key))
-        }
-        Down(_) if areas.compose.contains(at) && !model.is_request() => {
-            keys::focus(model, Focus::Compose);
-            Vec::new()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Rows that the wheel of a mouse scrolls.
-const WHEEL: isize = 3;
 
 /// Says something on the last line.
 fn say(model: &mut Model, tone: Tone, text: String) {
@@ -210,10 +214,9 @@ fn put(model: &mut Model, chat: Chat) {
 
 /// Shows a conversation.
 pub(crate) fn open_chat(model: &mut Model, key: &ChatKey) -> Vec<Effect> {
-    let Some(chat) = model.chat(key) else {
+    if model.chat(key).is_none() {
         return Vec::new();
-    };
-    let request = Section::of(chat) == Section::Requests;
+    }
     model.cursor = Some(key.clone());
     if model.open.as_ref().is_none_or(|open| open.key != *key) {
         close(model);
@@ -222,9 +225,9 @@ pub(crate) fn open_chat(model: &mut Model, key: &ChatKey) -> Vec<Effect> {
     }
     keys::focus(
         model,
-        match request {
-            true => Focus::History,
-            false => Focus::Compose,
+        match model.shut() {
+            Some(_) => Focus::History,
+            None => Focus::Compose,
         },
     );
     load(model)
@@ -238,6 +241,19 @@ pub(crate) fn close(model: &mut Model) {
         model.drafts.insert(open.key, open.draft);
     }
     model.focus = Focus::List;
+}
+
+/// Asks for the messages of the window again, as something about them changed. Where the person
+/// looks at the newest ones no more of them are wanted than at first.
+fn load_again(model: &mut Model) -> Vec<Effect> {
+    if let Some(open) = &mut model.open
+        && open.anchor.is_none()
+        && open.window.before_ns.is_none()
+        && (model.focus != Focus::History || open.is_near_end(PAGE / 2))
+    {
+        open.window.limit = PAGE;
+    }
+    load(model)
 }
 
 /// Asks for the messages of the window.
@@ -262,7 +278,7 @@ fn take_in(model: &mut Model, history: History) -> Vec<Effect> {
         return Vec::new();
     };
     let (id, unread, wanted) = (chat.id.clone(), chat.unread, Section::of(chat));
-    let receipts = model.receipts && wanted == Section::Chats;
+    let receipts = model.tells.reading && wanted == Section::Chats;
     let Some(open) = &mut model.open else {
         return Vec::new();
     };
@@ -279,6 +295,17 @@ fn take_in(model: &mut Model, history: History) -> Vec<Effect> {
     open.entries = history.entries;
     open.more = history.more;
     open.seen = history.seen;
+    let (first, last) = (open.entries.first(), open.entries.last());
+    let edge = match open.heading.take() {
+        Some(Edge::First) => first.map(|entry| entry.id),
+        Some(Edge::Last) => last.map(|entry| entry.id),
+        // What was chosen may have gone.
+        None if model.focus == Focus::History && open.selected().is_none() => {
+            last.map(|entry| entry.id)
+        }
+        None => None,
+    };
+    open.selected = edge.or(open.selected);
     for entry in &open.entries {
         if entry.delivery == super::model::Delivery::Sent {
             model.unsent.remove(&entry.id);
@@ -320,7 +347,7 @@ fn settle(model: &mut Model) {
         return;
     };
     let area = Areas::of(model).history;
-    let rows = layout::rows(model, open, usize::from(area.width));
+    let rows = layout::rows_in(model, open, area);
     let height = usize::from(area.height);
     let Some(index) = open.entries.iter().position(|entry| entry.id == selected) else {
         return;
@@ -355,7 +382,7 @@ pub(crate) fn scroll(model: &mut Model, by: isize) -> Vec<Effect> {
     };
     let area = Areas::of(model).history;
     let height = usize::from(area.height);
-    let rows = layout::rows(model, open, usize::from(area.width));
+    let rows = layout::rows_in(model, open, area);
     let (top, end) = layout::visible(&rows, open, height);
     let lowest = height.min(rows.len());
     let end = end.saturating_add_signed(by).clamp(lowest, rows.len());
@@ -390,14 +417,20 @@ fn older(model: &mut Model) -> Vec<Effect> {
     let Some(open) = &mut model.open else {
         return Vec::new();
     };
-    if open.loading || !open.more || open.window.limit >= MOST_MESSAGES {
+    if open.loading || !open.more {
         return Vec::new();
     }
-    open.window.limit += PAGE;
+    if open.window.limit < MOST_MESSAGES {
+        open.window.limit += PAGE;
+    } else {
+        // The newest make room.
+        let from = open.entries.len().saturating_sub(PAGE);
+        open.window.before_ns = open.entries.get(from).map(|entry| entry.sent_ns);
+    }
     load(model)
 }
 
-/// Goes back to the newest messages, if others are shown; else says that all was seen.
+/// Asks for newer messages, if there are any; else says that all was seen.
 fn newer(model: &mut Model) -> Vec<Effect> {
     let Some(open) = &mut model.open else {
         return Vec::new();
@@ -409,12 +442,73 @@ fn newer(model: &mut Model) -> Vec<Effect> {
             false => Vec::new(),
         };
     }
-    open.window = Window {
-        before_ns: None,
-        limit: PAGE,
+    match open.loading {
+        true => Vec::new(),
+        false => turn(model, Edge::Last),
+    }
+}
+
+/// Asks which messages to load towards an end.
+fn turn(model: &mut Model, to: Edge) -> Vec<Effect> {
+    let Some(id) = model.open_chat().map(|chat| chat.id.clone()) else {
+        return Vec::new();
     };
-    open.anchor = None;
-    load(model)
+    let Some(open) = &mut model.open else {
+        return Vec::new();
+    };
+    open.loading = true;
+    vec![Effect::Turn {
+        key: open.key.clone(),
+        id,
+        newest_ns: open.entries.last().map_or(0, |entry| entry.sent_ns),
+        limit: MOST_MESSAGES,
+        to,
+    }]
+}
+
+/// Goes to the very first message, or the very last one.
+pub(crate) fn go_to_edge(model: &mut Model, edge: Edge) -> Vec<Effect> {
+    let Some(open) = &mut model.open else {
+        return Vec::new();
+    };
+    let there = match edge {
+        Edge::First => !open.more,
+        Edge::Last => open.window.before_ns.is_none(),
+    };
+    if there {
+        return select(
+            model,
+            match edge {
+                Edge::First => isize::MIN,
+                Edge::Last => isize::MAX,
+            },
+        );
+    }
+    open.heading = Some(edge);
+    match edge {
+        Edge::First => turn(model, edge),
+        Edge::Last => {
+            open.window = Window::NEWEST;
+            open.anchor = None;
+            load(model)
+        }
+    }
+}
+
+/// Goes to the first message that the person had not read when the conversation was opened.
+pub(crate) fn go_to_new(model: &mut Model) -> Vec<Effect> {
+    let first = model.open.as_ref().and_then(|open| {
+        let first = layout::first_unread(model, open)?;
+        Some(open.entries[first].id)
+    });
+    match (&mut model.open, first) {
+        (Some(open), Some(first)) => {
+            open.selected = Some(first);
+            keys::focus(model, Focus::History);
+        }
+        _ => say(model, Tone::Good, "nothing new here".to_owned()),
+    }
+    Vec::new()
 }
 
 /// Chooses the message so many after the chosen one.
@@ -454,6 +548,8 @@ pub(crate) fn go_to(model: &mut Model, id: GroupId, message: MessageId) -> Vec<E
     }
     vec![Effect::Jump { id, message }]
 }
+
+mod mouse;
 
 #[cfg(test)]
 mod tests;

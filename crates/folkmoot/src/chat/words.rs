@@ -1,18 +1,18 @@
 //! What messages say, in words and on one line.
 
-use folkmoot_conversation::content::GroupUpdated;
+use folkmoot_conversation::content::{GroupUpdated, MetadataFieldChange};
 use folkmoot_wire::InboxId;
 
 use super::{
-    model::{Body, ChatKind, File, Model},
-    text::{Lines, clean, size},
+    model::{Body, ChatKey, ChatKind, File, Model},
+    text::{Lines, beginning, clean, size},
     when,
 };
 
 /// A body on one line, as in lists and quotes. `sender` said it in a conversation of this kind.
 pub(crate) fn line(model: &Model, kind: &ChatKind, sender: InboxId, body: &Body) -> String {
     match body {
-        Body::Text(text) => clean(text, Lines::One),
+        Body::Text(text) => clean(beginning(text, MOST_BYTES), Lines::One),
         Body::Files(files) => match &files[..] {
             [one] => format!("[{}]", one.name),
             many => format!("[{} files]", many.len()),
@@ -103,14 +103,38 @@ pub(crate) fn update(model: &Model, kind: &ChatKind, updated: &GroupUpdated) -> 
                 }
                 _ => format!("{who} let messages stay"),
             },
-            // The other half of the same setting.
+            // The other half of the same setting, which comes with it or right after it.
             "message_disappear_from_ns" => continue,
             other => format!("{who} changed {}", clean(other, Lines::One)),
         });
     }
     match said.is_empty() {
+        true if is_half(updated) => format!("{who} changed how long messages stay"),
         true => format!("{who} changed a setting"),
         false => said.join(", "),
+    }
+}
+
+/// Whether this is the first of the two commits that let messages disappear, and nothing else: the
+/// second one says it.
+pub(crate) fn is_half(updated: &GroupUpdated) -> bool {
+    let half = |change: &MetadataFieldChange| change.field_name == "message_disappear_from_ns";
+    let changes = &updated.metadata_field_changes;
+    let only = GroupUpdated {
+        metadata_field_changes: changes.clone(),
+        ..GroupUpdated::by(updated.initiated_by)
+    };
+    *updated == only && !changes.is_empty() && changes.iter().all(half)
+}
+
+/// Who is writing in a conversation just now, if somebody is.
+pub(crate) fn typing(model: &Model, key: &ChatKey) -> Option<String> {
+    let who: Vec<_> = model.typing(key).collect();
+    match &who[..] {
+        [] => None,
+        [one] => Some(format!("{} is writing…", model.name(*one))),
+        some @ [_, _] => Some(format!("{} are writing…", objects(model, some))),
+        many => Some(format!("{} people are writing…", many.len())),
     }
 }
 
@@ -142,13 +166,13 @@ fn objects(model: &Model, inboxes: &[InboxId]) -> String {
     }
 }
 
+/// Bytes of a text that are looked at for one line: far more than one shows.
+const MOST_BYTES: usize = 2_000;
 /// People that a sentence names.
 const MOST_NAMES: usize = 5;
 
 #[cfg(test)]
 mod tests {
-    use folkmoot_conversation::content::MetadataFieldChange;
-
     use super::*;
     use crate::chat::tests::{model, person};
 
@@ -193,6 +217,13 @@ mod tests {
         assert_eq!(
             update(&model, &group(), &updated),
             "You let messages disappear after 1 hour"
+        );
+        assert!(!is_half(&updated));
+        updated.metadata_field_changes.pop();
+        assert!(is_half(&updated));
+        assert_eq!(
+            update(&model, &group(), &updated),
+            "You changed how long messages stay"
         );
         let mut updated = GroupUpdated::by(me);
         updated.left_inboxes = vec![bob];

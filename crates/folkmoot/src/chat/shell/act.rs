@@ -1,6 +1,6 @@
 //! Doing what the core asks for, and telling it what came of that.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use folkmoot_client::{Client, Conversation, Error};
 use folkmoot_conversation::content::{Content, ReadReceipt};
@@ -19,15 +19,18 @@ use super::{
         Chat as Command,
         event::{Effect, Event},
         model::{ChatKey, Window},
+        text::{Lines, clean},
     },
-    files::{self, Provider},
+    files::Provider,
     marks::Marks,
     people::People,
+    transfers::Transfers,
     watch::{self as news, Touched},
 };
 use crate::{
     failure::Failure,
     xmtp::{
+        people::contacts::Contacts,
         run::{Me, explained},
         who,
     },
@@ -41,6 +44,10 @@ pub(super) struct Hands {
     pub(super) people: People,
     pub(super) marks: Mutex<Marks>,
     pub(super) provider: Option<Provider>,
+    /// Whether the conversations were told once.
+    pub(super) listed: AtomicBool,
+    /// Files on their way.
+    pub(super) transfers: Arc<Transfers>,
     /// Messages that are wanted: the last wish counts.
     pub(super) wanted: watch::Sender<Option<Wanted>>,
     /// What is said, in the order in which it was said.
@@ -74,6 +81,7 @@ impl Hands {
         me: &Me,
         events: UnboundedSender<Event>,
     ) -> anyhow::Result<Arc<Self>> {
+        let events_of_transfers = events.clone();
         let (touched, touched_receiver) = unbounded_channel();
         let (said, said_receiver) = unbounded_channel();
         let key = me.settings.database_key.unwrap_or_default();
@@ -88,6 +96,8 @@ impl Hands {
                 url,
                 token: token.map(|token| token.reveal().to_owned()),
             }),
+            listed: AtomicBool::new(false),
+            transfers: Arc::new(Transfers::new(events_of_transfers)),
             wanted: watch::Sender::new(None),
             said,
             tasks: Mutex::default(),
@@ -116,10 +126,10 @@ impl Hands {
         tasks.push(tokio::spawn(Arc::clone(self).say(waiting.said)));
         let hands = Arc::clone(self);
         tasks.push(tokio::spawn(async move {
-            hands.tell_all().await;
             if let Some(name) = name {
                 hands.answer(hands.open(&name)).await;
             }
+            hands.tell_all().await;
         }));
     }
 
@@ -157,7 +167,7 @@ impl Hands {
             Effect::Load { key, id, window } => {
                 self.wanted.send_replace(Some(Wanted { key, id, window }));
             }
-            Effect::Say { .. } | Effect::React { .. } | Effect::SendFile { .. } => {
+            Effect::Say { .. } | Effect::React { .. } => {
                 drop(self.said.send(effect));
             }
             Effect::MarkRead {
@@ -166,7 +176,21 @@ impl Hands {
                 self.marks.lock().set(key, read_ns);
                 self.begin_quietly(effect);
             }
-            Effect::Flush(_) | Effect::Search(_) => self.begin_quietly(effect),
+            Effect::Flush(_) | Effect::Search(_) | Effect::Turn { .. } => {
+                self.begin_quietly(effect);
+            }
+            Effect::Typing(id) => {
+                let hands = Arc::clone(self);
+                // Nobody misses it.
+                tokio::spawn(async move { drop(hands.tell_typing(&id).await) });
+            }
+            Effect::SendFile { id, path } => self.send_file(id, path),
+            Effect::Save {
+                message,
+                names,
+                path,
+            } => self.save(message, names, path),
+            Effect::Cancel(number) => self.transfers.cancel(number),
             other => self.begin(other),
         }
     }
@@ -224,14 +248,13 @@ impl Hands {
             }
             Effect::Retry(id, message) => self.retry(&id, message).await?,
             Effect::Flush(waiting) => self.flush(waiting).await,
-            Effect::Save {
-                message,
-                names,
-                path,
-            } => {
-                let path = files::save(&self.client, message, &names, &path).await?;
-                return Ok(Some(format!("saved: {}", path.display())));
-            }
+            Effect::Turn {
+                key,
+                id,
+                newest_ns,
+                limit,
+                to,
+            } => self.turn(key, &id, to, newest_ns, limit).await?,
             Effect::NewDm(whom) => return self.open(&whom).await,
             Effect::NewGroup { name, members } => self.new_group(name, &members).await?,
             Effect::Consent(id, state) => {
@@ -246,6 +269,13 @@ impl Hands {
                 }
                 self.get(&id).await?.add_members(inboxes).await?;
                 self.look_again(id).await?;
+            }
+            Effect::Name { inbox, whom, name } => {
+                Contacts::add(&name, &whom)?;
+                let said = Some(format!("{name} is in your contacts"));
+                let name = clean(&name, Lines::One);
+                self.tell(Event::Names(vec![(inbox, name)]));
+                return Ok(said);
             }
             Effect::Remove(id, inbox) => {
                 self.get(&id).await?.remove_members([inbox]).await?;
@@ -266,6 +296,12 @@ impl Hands {
                 allowed?;
                 return done("the rule is changed");
             }
+            Effect::Preset(id, preset) => {
+                let mut group = self.get(&id).await?;
+                group.set_permissions(&preset.policies()).await?;
+                self.look(&id).await?;
+                return done("the rules are changed");
+            }
             Effect::Vanish(id, seconds) => {
                 self.vanish(&id, seconds).await?;
                 self.look_again(id).await?;
@@ -281,6 +317,10 @@ impl Hands {
             | Effect::Say { .. }
             | Effect::React { .. }
             | Effect::SendFile { .. }
+            | Effect::Save { .. }
+            | Effect::Typing(_)
+            | Effect::Cancel(_)
+            | Effect::Copy(_)
             | Effect::Suspend
             | Effect::Redraw
             | Effect::Quit => {}

@@ -87,10 +87,13 @@ impl Hands {
         self.people
             .learn(people.iter().map(|person| person.inbox))
             .await;
+        let permissions = conversation.permissions()?;
         let details = Details {
             description: clean(&conversation.description(), Lines::Many),
+            picture: clean(&conversation.image_url(), Lines::One),
             people,
-            rules: rules(&conversation.permissions()?),
+            rules: rules(&permissions),
+            preset: permissions.preset(),
             id: conversation.id().to_string(),
         };
         self.tell(Event::Group(id.clone(), Box::new(details)));

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use folkmoot_client::{
-    Client, Conversation, DeliveryStatus, EnrichedMessage, Error, Message, MessageQuery, Order,
+    Client, Conversation, ConversationState, DeliveryStatus, EnrichedMessage, Error, MemberRole,
+    MembershipState, Message, MessageQuery, Order,
 };
 use folkmoot_conversation::content::{Content, RemoteAttachment};
 use folkmoot_wire::{InboxId, MessageId};
@@ -12,6 +13,7 @@ use super::super::{
     event::History,
     model::{Body, Chat, ChatKey, ChatKind, Delivery, Entry, File, Last, PAGE, Quote, Window},
     text::{Lines, clean, shorten},
+    words,
 };
 use crate::xmtp::{conversation::files::plain_name, follow};
 
@@ -93,6 +95,12 @@ pub(super) async fn chat(
         let seconds = settings.in_ns.div_euclid(1_000_000_000);
         u64::try_from(seconds).unwrap_or(0).max(1)
     });
+    let group = conversation.peer().is_none();
+    let role = match group {
+        true if conversation.is_super_admin(&me) => MemberRole::SuperAdmin,
+        true if conversation.is_admin(&me) => MemberRole::Admin,
+        _ => MemberRole::Member,
+    };
     let chat = Chat {
         key: key(conversation),
         id: conversation.id().clone(),
@@ -106,6 +114,9 @@ pub(super) async fn chat(
             .trouble()
             .map(|trouble| clean(&trouble, Lines::One)),
         vanish,
+        role,
+        leaving: conversation.membership_state() == MembershipState::PendingRemove,
+        gone: group && conversation.state() == ConversationState::Inactive,
     };
     Ok((chat, people))
 }
@@ -130,6 +141,7 @@ pub(super) async fn history(
     messages.reverse();
     let seen = conversation.last_read_times().await?;
     let mut entries: Vec<_> = messages.iter().map(entry).collect();
+    entries.retain(|entry| !matches!(&entry.body, Body::Update(update) if words::is_half(update)));
     quote(client, &mut entries).await;
     let mut people = BTreeSet::new();
     for entry in &entries {
@@ -176,6 +188,42 @@ pub(super) async fn around(
     Ok(Window {
         before_ns: last.map(|last| last.sent_ns.saturating_add(1)),
         limit: PAGE,
+    })
+}
+
+/// The first messages of a conversation, at most `limit`.
+pub(super) async fn first(conversation: &Conversation, limit: usize) -> Result<Window, Error> {
+    after(conversation, None, limit, limit).await
+}
+
+/// At most `limit` messages of which some come after a time: Unix time in nanoseconds.
+pub(super) async fn next(
+    conversation: &Conversation,
+    newest_ns: u64,
+    limit: usize,
+) -> Result<Window, Error> {
+    after(conversation, Some(newest_ns), PAGE, limit).await
+}
+
+/// The window of `limit` messages that ends `step` messages after a time. Where fewer are left it
+/// is that of the newest.
+async fn after(
+    conversation: &Conversation,
+    from_ns: Option<u64>,
+    step: usize,
+    limit: usize,
+) -> Result<Window, Error> {
+    let query = MessageQuery {
+        sent_after_ns: from_ns,
+        exclude_type_ids: HIDDEN.map(str::to_owned).to_vec(),
+        limit: Some(step + 1),
+        ..MessageQuery::default()
+    };
+    let mut messages = conversation.enriched_messages(&query).await?;
+    let rest = messages.split_off(step.min(messages.len()));
+    Ok(Window {
+        before_ns: rest.first().map(|message| message.message.sent_ns),
+        limit,
     })
 }
 

@@ -13,6 +13,7 @@ mod people;
 mod say;
 mod tell;
 mod terminal;
+mod transfers;
 mod watch;
 
 use std::time::Duration;
@@ -21,8 +22,9 @@ use folkmoot_client::{Clock as _, SystemClock};
 use futures::StreamExt as _;
 use jiff::tz::TimeZone;
 use ratatui::crossterm::event::EventStream;
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{Signal, kill_current_process_group};
 use tokio::{
+    signal::unix::{SignalKind, signal},
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
@@ -31,7 +33,7 @@ use self::{act::Hands, terminal::Screen};
 use super::{
     Chat,
     event::{Effect, Event},
-    model::Model,
+    model::{Model, Tells},
     update::update,
     view::{self, Theme},
     when::Clock,
@@ -53,14 +55,18 @@ const MOST_EVENTS: usize = 256;
 pub(super) async fn run(command: Chat, me: &Me) -> anyhow::Result<()> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut signals = Signals::new()?;
+    let mut go_on = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let hands = Hands::new(&command, me, sender)?;
     let theme = Theme {
         colours: command.colours(),
     };
     let mut screen = Screen::enter(command.mouse)?;
-    let mut model = Model::new(me.client.inbox_id(), clock(), screen.size()?);
-    model.receipts = command.read_receipts;
-    hands.start(command.name);
+    let mut model = Model::new(me.client.inbox_id(), clock(), screen.size());
+    model.tells = Tells {
+        reading: command.read_receipts,
+        typing: command.typing,
+    };
+    hands.start(command.name.clone());
 
     let mut keys = EventStream::new();
     let mut tick = interval(TICK);
@@ -80,18 +86,28 @@ pub(super) async fn run(command: Chat, me: &Me) -> anyhow::Result<()> {
                 Event::Time(SystemClock.now_ns())
             }
             _ = signals.next() => Event::Terminate,
+            Some(()) = go_on.recv() => {
+                // The shell, or whoever stopped us, may have changed the terminal and its size.
+                screen.come_back()?;
+                model.size = screen.size();
+                Event::Resumed
+            }
             () = sleep_until(next_frame), if changed => {
-                screen.draw(|frame| view::draw(&model, theme, frame))?;
+                screen.draw(model.size, |frame| view::draw(&model, theme, frame))?;
                 changed = false;
                 next_frame = Instant::now() + FRAME;
                 continue;
             }
         };
         changed = true;
+        let unread = model.unread();
         let mut effects = update(&mut model, event);
         for _ in 0..MOST_EVENTS {
             let Ok(event) = events.try_recv() else { break };
             effects.extend(update(&mut model, event));
+        }
+        if model.unread() != unread {
+            screen.title(model.unread(), command.bell && model.unread() > unread)?;
         }
         for effect in effects {
             match effect {
@@ -102,11 +118,18 @@ pub(super) async fn run(command: Chat, me: &Me) -> anyhow::Result<()> {
                 }
                 Effect::Suspend => {
                     screen.leave();
-                    kill_process(getpid(), Signal::TSTP)?;
+                    // Nothing happens where no shell is there that could let us go on.
+                    kill_current_process_group(Signal::TSTP)?;
                     screen.come_back()?;
-                    model.size = screen.size()?;
+                    model.size = screen.size();
                 }
                 Effect::Redraw => screen.clear()?,
+                Effect::Copy(text) => {
+                    screen.copy(&text)?;
+                    let said = "copied, if your terminal allows it".to_owned();
+                    hands.tell(Event::Begun);
+                    hands.tell(Event::Done(Some(said)));
+                }
                 other => hands.run(other),
             }
         }

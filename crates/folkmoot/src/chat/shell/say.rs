@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use folkmoot_client::{Conversation, DeliveryStatus, SendOptions};
+use folkmoot_client::{Conversation, DeliveryStatus, Error, SendOptions};
 use folkmoot_conversation::content::{
-    Content, Markdown, Reaction, ReactionAction, ReactionSchema, Reply,
+    Content, Markdown, Reaction, ReactionAction, ReactionSchema, Reply, Typing,
 };
 use folkmoot_wire::{GroupId, MessageId};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -12,7 +12,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     super::event::{Effect, Event},
     act::Hands,
-    files,
     watch::Touched,
 };
 
@@ -67,16 +66,17 @@ impl Hands {
                 };
                 (id, Content::Reaction(reaction))
             }
-            Effect::SendFile { id, path } => {
-                let conversation = self.get(&id).await?;
-                let message = files::send(&conversation, &path, self.provider.as_ref()).await?;
-                return Ok((conversation, message));
-            }
             other => anyhow::bail!("{other:?} says nothing"),
         };
         let conversation = self.get(&id).await?;
         let message = conversation.send_optimistic(&content, options).await?;
         Ok((conversation, message))
+    }
+
+    /// Tells the others that something is being written.
+    pub(super) async fn tell_typing(&self, id: &GroupId) -> Result<MessageId, Error> {
+        let content = Content::Typing(Typing::Started);
+        self.get(id).await?.send(&content).await
     }
 
     /// Sends what waits in a conversation, and tells when it could not be sent.

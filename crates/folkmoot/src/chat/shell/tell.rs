@@ -1,6 +1,9 @@
 //! Telling the core what is there: conversations, messages, what a search finds.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use folkmoot_client::{Conversation, Error, ListOptions, SearchOptions};
 use folkmoot_wire::{GroupId, InboxId, MessageId};
@@ -8,13 +11,15 @@ use folkmoot_wire::{GroupId, InboxId, MessageId};
 use super::{
     super::{
         event::{Event, Hit},
-        model::{Chat, ChatKey},
+        model::{Chat, ChatKey, Edge},
     },
     act::Hands,
     load,
 };
 use crate::xmtp::follow;
 
+/// Conversations that are told before the rest was read: a screen full.
+const AT_ONCE: usize = 40;
 /// Messages that a search shows.
 const MOST_HITS: usize = 50;
 
@@ -32,7 +37,13 @@ impl Hands {
         };
         let mut chats = Vec::with_capacity(listed.len());
         let mut people = BTreeSet::new();
-        for conversation in &listed {
+        let first = !self.listed.swap(true, Ordering::Relaxed);
+        for (at, conversation) in listed.iter().enumerate() {
+            if first && at == AT_ONCE {
+                // Nobody waits for what is far below.
+                self.people.learn(people.clone()).await;
+                self.tell(Event::Chats(chats.clone()));
+            }
             match self.chat(conversation).await {
                 Ok((chat, named)) => {
                     chats.push(chat);
@@ -95,6 +106,24 @@ impl Hands {
                 Err(cause) => self.tell_failure(cause.into()),
             }
         }
+    }
+
+    /// Tells the core which messages to load towards an end of a conversation.
+    pub(super) async fn turn(
+        &self,
+        key: ChatKey,
+        id: &GroupId,
+        to: Edge,
+        newest_ns: u64,
+        limit: usize,
+    ) -> anyhow::Result<()> {
+        let conversation = self.get(id).await?;
+        let window = match to {
+            Edge::First => load::first(&conversation, limit).await?,
+            Edge::Last => load::next(&conversation, newest_ns, limit).await?,
+        };
+        self.tell(Event::Window(key, window));
+        Ok(())
     }
 
     pub(super) async fn jump(&self, id: &GroupId, message: MessageId) -> anyhow::Result<()> {

@@ -3,8 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use folkmoot_client::{
-    Change, Client, Clock as _, LiveState, StreamOptions, SystemClock, network::ConnectionState,
+    Change, Client, Clock as _, LiveState, Message, StreamOptions, SystemClock,
+    network::ConnectionState,
 };
+use folkmoot_conversation::content::{Content, Typing};
 use folkmoot_wire::GroupId;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender},
@@ -18,6 +20,7 @@ use super::{
         text::{Lines, clean},
     },
     act::Hands,
+    load,
 };
 
 /// Something that has to be read again.
@@ -56,7 +59,15 @@ pub(super) async fn messages(
     loop {
         let news = tokio::select! {
             message = stream.next() => match message {
-                Ok(message) => Touched::One(message.conversation_id),
+                Ok(message) => match message.content {
+                    Content::Typing(typing) => {
+                        if let Some(event) = writes(&client, &message, typing).await {
+                            drop(events.send(event));
+                        }
+                        continue;
+                    }
+                    _ => Touched::One(message.conversation_id),
+                },
                 Err(cause) if cause.is_revoked() => {
                     let (what, remedy) = (cause.to_string(), cause.remedy());
                     drop(events.send(Event::Failed { what, remedy }));
@@ -82,6 +93,23 @@ pub(super) async fn messages(
         }
     }
 }
+
+/// Somebody else began to write just now, or stopped.
+async fn writes(client: &Client, message: &Message, typing: Typing) -> Option<Event> {
+    let age_ns = SystemClock.now_ns().saturating_sub(message.sent_ns);
+    if message.sender == client.inbox_id() || age_ns > MOST_TYPING_AGE_NS {
+        return None;
+    }
+    let conversation = client.conversations().get(&message.conversation_id).await;
+    Some(Event::Typing {
+        key: load::key(&conversation.ok()?),
+        inbox: message.sender,
+        started: typing == Typing::Started,
+    })
+}
+
+/// How old the news that somebody writes may be.
+const MOST_TYPING_AGE_NS: u64 = 10 * 1_000_000_000;
 
 fn link(state: LiveState) -> Link {
     let LiveState::On {

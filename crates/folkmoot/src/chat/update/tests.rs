@@ -1,3 +1,4 @@
+use folkmoot_client::MemberRole;
 use folkmoot_conversation::ConsentState;
 use ratatui::crossterm::event::{Event as Terminal, KeyCode, KeyModifiers};
 
@@ -5,10 +6,15 @@ use super::*;
 use crate::chat::{
     model::{Delivery, Purpose},
     tests::{
-        MINUTE, NOW_NS, chat, entries, entry, group, history, key, message, model, person, press,
-        press_with, with_chats, with_open, write,
+        MINUTE, NOW_NS, chat, details, entries, entry, group, history, key, message, model, person,
+        press, press_with, with_chats, with_open, write,
     },
 };
+
+mod groups;
+mod large;
+mod mouse;
+mod writing;
 
 const CONTROL: KeyModifiers = KeyModifiers::CONTROL;
 
@@ -80,7 +86,7 @@ fn opening_a_conversation_marks_it_read_up_to_the_newest_message() {
 #[test]
 fn a_request_is_shown_without_telling_and_answered_with_a_key() {
     let mut model = with_chats();
-    model.receipts = true;
+    model.tells.reading = true;
     open_chat(&mut model, &key(3));
     let said = entry(1, 10, person(9), "hi");
     assert!(update(&mut model, history(3, vec![said])).is_empty());
@@ -90,7 +96,7 @@ fn a_request_is_shown_without_telling_and_answered_with_a_key() {
     let effects = write(&mut model, "a");
     assert_eq!(effects[0], Effect::Consent(group(3), ConsentState::Allowed));
     assert_eq!(model.focus, Focus::Compose);
-    assert!(!model.is_request());
+    assert_eq!(model.shut(), None);
 }
 
 #[test]
@@ -257,7 +263,7 @@ fn the_chosen_message_is_always_on_the_screen() {
         press(&mut model, code);
         let open = model.open.as_ref().unwrap();
         let area = Areas::of(&model).history;
-        let rows = layout::rows(&model, open, usize::from(area.width));
+        let rows = layout::rows_in(&model, open, area);
         let (first, end) = layout::visible(&rows, open, usize::from(area.height));
         let shown = rows[first..end].iter().filter(|row| row.own);
         let mut shown = shown.map(|row| open.entries[row.entry].id);
@@ -350,16 +356,20 @@ fn a_message_far_back_is_shown_and_the_end_brings_the_newest_back() {
     for _ in 0..30 {
         effects.extend(press(&mut model, KeyCode::Down));
     }
-    assert!(effects.iter().any(|effect| matches!(
-        effect,
-        Effect::Load {
-            window: Window {
-                before_ns: None,
-                ..
-            },
-            ..
-        }
-    )));
+    // One message after the other leads towards the newest, and End there at once.
+    let turn = Effect::Turn {
+        key: key(1),
+        id: group(1),
+        newest_ns: NOW_NS - 141 * MINUTE,
+        limit: MOST_MESSAGES,
+        to: Edge::Last,
+    };
+    assert_eq!(effects, [turn], "it is asked once");
+    let effects = press(&mut model, KeyCode::End);
+    let window = Window::NEWEST;
+    assert!(matches!(effects[..], [Effect::Load { window: asked, .. }] if asked == window));
+    update(&mut model, history(1, entries()));
+    assert_eq!(model.open.as_ref().unwrap().selected, Some(message(8)));
 }
 
 #[test]
@@ -368,6 +378,7 @@ fn a_question_of_the_group_page_leads_back_to_it() {
     model.cursor = Some(key(2));
     let effects = write(&mut model, "i");
     assert_eq!(effects, [Effect::Look(group(2))]);
+    update(&mut model, details(2, MemberRole::SuperAdmin));
     write(&mut model, "n");
     write(&mut model, "!");
     let effects = press(&mut model, KeyCode::Enter);
@@ -375,6 +386,7 @@ fn a_question_of_the_group_page_leads_back_to_it() {
     assert_eq!(effects, [Effect::Set(group(2), name, "Picnic!".to_owned())]);
     assert!(matches!(model.dialog, Some(Dialog::Details(_))));
     write(&mut model, "t");
+    assert!(matches!(model.dialog, Some(Dialog::Prompt(_))));
     press(&mut model, KeyCode::Esc);
     assert!(matches!(model.dialog, Some(Dialog::Details(_))));
     press(&mut model, KeyCode::Esc);

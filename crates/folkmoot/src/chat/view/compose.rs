@@ -3,8 +3,9 @@
 use super::{
     super::{
         layout::{Areas, purpose},
-        model::{ChatKind, Focus, Model},
+        model::{ChatKind, Focus, Model, Shut},
         text::{shorten, width},
+        words,
     },
     Canvas, cells,
 };
@@ -24,33 +25,36 @@ pub(super) fn draw(model: &Model, areas: Areas, canvas: &mut Canvas<'_, '_>) {
         canvas.theme.strong(),
     );
     let (lines, (line, column)) = open.draft.editor.lines(columns.saturating_sub(2));
-    let request = model.is_request();
-    let needed = if request { 1 } else { lines.len() };
+    let shut = model.shut();
+    let needed = if shut.is_some() { 1 } else { lines.len() };
     let label = usize::from(area.height) > 1 && (usize::from(area.height) > needed || needed > 1);
     let label = u16::from(label);
     if label == 1 {
         canvas.write(area, 0, &"─".repeat(columns), dim);
-        if let Some(words) = purpose(model) {
+        let typing = words::typing(model, &open.key);
+        let (words, style) = match (purpose(model), typing) {
+            (Some(words), _) => (words, accent),
+            (None, Some(words)) => (words, dim),
+            (None, None) => (String::new(), dim),
+        };
+        if !words.is_empty() {
             let words = format!(" {} ", shorten(&words, columns.saturating_sub(6)));
-            canvas.write_at(area, 1, 0, &words, accent);
+            canvas.write_at(area, 1, 0, &words, style);
         }
     }
-    if request {
-        let Some(chat) = model.open_chat() else {
-            return;
-        };
+    if let (Some(shut), Some(chat)) = (shut, model.open_chat()) {
         let title = model.title(chat);
         let group = matches!(chat.kind, ChatKind::Group { .. });
-        let keys = "a accept  b block";
-        let room = columns.saturating_sub(width(keys) + 4);
-        let words = match group {
-            true => format!("You were added to {title}. "),
-            false => format!("{title} wants to talk. "),
+        let (words, keys) = match (shut, group) {
+            (Shut::Request, true) => (format!("You were added to {title}. "), "a accept  b block"),
+            (Shut::Request, false) => (format!("{title} wants to talk. "), "a accept  b block"),
+            (Shut::Blocked, _) => (format!("You blocked {title}. "), "a accept again"),
+            (Shut::Gone, _) => ("You are not in this group any more.".to_owned(), ""),
         };
-        let words = if width(&words) <= room {
-            words
-        } else {
-            String::new()
+        let room = columns.saturating_sub(width(keys) + 4);
+        let words = match width(&words) <= room || keys.is_empty() {
+            true => shorten(&words, columns.saturating_sub(2)),
+            false => String::new(),
         };
         canvas.write_at(area, 1, label, &words, strong);
         canvas.write_at(area, 1 + cells(width(&words)), label, keys, accent);

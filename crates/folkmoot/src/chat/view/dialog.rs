@@ -1,10 +1,5 @@
 //! What lies over the rest.
 
-use folkmoot_client::MemberRole;
-use folkmoot_conversation::{
-    context::Attribute,
-    permissions::{PolicyKind, Who},
-};
 use ratatui::{
     layout::Rect,
     style::Style,
@@ -13,10 +8,10 @@ use ratatui::{
 
 use super::{
     super::{
-        dialog::{Dialog, Pane, REACTIONS, Search},
+        dialog::{Dialog, Find, REACTIONS, Search},
         editor::Editor,
-        keys,
-        layout::{Areas, Piece, Role},
+        keys::{self, Help},
+        layout::{Areas, WIDE_HELP, help_rows},
         model::{ChatKind, Model},
         text::{self, fill, shorten, wrap},
         words,
@@ -24,11 +19,13 @@ use super::{
     Canvas, cells,
 };
 
+mod pane;
+
 /// Draws the dialog, if there is one.
 pub(super) fn draw(model: &Model, _areas: Areas, canvas: &mut Canvas<'_, '_>) {
     match &model.dialog {
         None => {}
-        Some(Dialog::Help(first)) => help(*first, canvas),
+        Some(Dialog::Help(first)) => help(*first, model, canvas),
         Some(Dialog::Prompt(prompt)) => {
             let (title, hint) = prompt.ask.words();
             let area = frame(canvas, title, 56, 2);
@@ -56,7 +53,8 @@ pub(super) fn draw(model: &Model, _areas: Areas, canvas: &mut Canvas<'_, '_>) {
             }
             hints(canvas, area, cells(lines.len()), "y yes  n no");
         }
-        Some(Dialog::Details(pane)) => details(model, pane, canvas),
+        Some(Dialog::Details(pane)) => pane::draw(model, pane, canvas),
+        Some(Dialog::Find(one)) => find(model, one, canvas),
     }
 }
 
@@ -127,29 +125,85 @@ fn field(
     }
 }
 
-fn help(first: usize, canvas: &mut Canvas<'_, '_>) {
-    let count = keys::help().count();
-    let area = frame(canvas, "Keys", 72, cells(count));
+fn help(first: usize, model: &Model, canvas: &mut Canvas<'_, '_>) {
+    let (left, right) = keys::help();
+    let count = help_rows(model);
+    let wide = model.size.columns >= WIDE_HELP;
+    let area = frame(canvas, "Keys", if wide { 78 } else { 44 }, cells(count));
     let (strong, accent) = (canvas.theme.strong(), canvas.theme.accent());
-    let shown = keys::help().skip(first).take(usize::from(area.height));
-    for (row, (key, does)) in shown.enumerate() {
-        let row = cells(row);
-        if key.is_empty() {
-            canvas.write(area, row, does, strong);
-        } else {
-            canvas.write_at(area, 2, row, key, accent);
-            canvas.write_at(area, 21, row, does, Style::new());
+    let mut half = |rows: &mut dyn Iterator<Item = &Help>, column: u16| {
+        let shown = rows.skip(first).take(usize::from(area.height));
+        for (row, help) in shown.enumerate() {
+            let row = cells(row);
+            match help {
+                Help::Blank => {}
+                Help::Heading(words) => canvas.write_at(area, column, row, words, strong),
+                Help::Key(key, does) => {
+                    canvas.write_at(area, column, row, key, accent);
+                    canvas.write_at(area, column + HELP_KEYS, row, does, Style::new());
+                }
+            }
         }
+    };
+    if wide {
+        half(&mut left.iter(), 0);
+        half(&mut right.iter(), area.width / 2 + 1);
+    } else {
+        half(&mut left.iter().chain(&[Help::Blank]).chain(right), 0);
     }
     let below = count.saturating_sub(first + usize::from(area.height));
     if below > 0 && area.height > 0 {
         let chosen = canvas.theme.chosen();
-        canvas.write_right(
-            area,
-            area.height - 1,
-            &format!(" Down: {below} more "),
-            chosen,
-        );
+        let words = format!(" Down: {below} more ");
+        canvas.write_right(area, area.height - 1, &words, chosen);
+    }
+}
+
+/// Columns that the names of keys have.
+const HELP_KEYS: u16 = 18;
+
+/// The conversations with a name.
+fn find(model: &Model, find: &Find, canvas: &mut Canvas<'_, '_>) {
+    let screen = canvas.frame.area();
+    let rows = screen.height.saturating_sub(4).clamp(3, 12);
+    let area = frame(canvas, "Go to", 56, rows);
+    field(canvas, area, 0, "", &find.editor, true);
+    let found = find.found(model);
+    if found.is_empty() {
+        hints(canvas, area, 2, "no conversation has that in its name");
+        return;
+    }
+    let list = Rect {
+        y: area.y + 1,
+        height: area.height.saturating_sub(1),
+        ..area
+    };
+    let room = usize::from(list.height).max(1);
+    let first = (find.chosen + 1).saturating_sub(room);
+    for (at, chat) in found.iter().enumerate().skip(first).take(room) {
+        let row = cells(at - first);
+        let right = match chat.unread {
+            0 => model.clock.short(chat.last_ns),
+            new => format!("{new} new"),
+        };
+        let left = usize::from(list.width).saturating_sub(text::width(&right) + 1);
+        let title = match chat.kind {
+            ChatKind::Dm(_) => model.title(chat),
+            ChatKind::Group { .. } => format!("# {}", model.title(chat)),
+        };
+        let style = match chat.unread {
+            0 => Style::new(),
+            _ => canvas.theme.strong(),
+        };
+        canvas.write(list, row, &fill(&title, left), style);
+        let style = match chat.unread {
+            0 => canvas.theme.dim(),
+            _ => canvas.theme.accent(),
+        };
+        canvas.write_right(list, row, &right, style);
+        if at == find.chosen {
+            canvas.style(list, row, canvas.theme.chosen());
+        }
     }
 }
 
@@ -228,127 +282,4 @@ fn found(model: &Model, search: &Search, canvas: &mut Canvas<'_, '_>) {
             }
         }
     }
-}
-
-fn details(model: &Model, pane: &Pane, canvas: &mut Canvas<'_, '_>) {
-    let Some(chat) = model.chats.iter().find(|chat| chat.id == pane.id) else {
-        return;
-    };
-    let group = matches!(chat.kind, ChatKind::Group { .. });
-    let Some(details) = &pane.details else {
-        let area = frame(canvas, &model.title(chat), 76, 3);
-        hints(canvas, area, 1, "…");
-        return;
-    };
-    let columns = usize::from(canvas.frame.area().width).clamp(8, 76) - 4;
-    let mut head = Vec::new();
-    if !details.description.is_empty() {
-        let lines = wrap(
-            &text::clean(&details.description, text::Lines::Many),
-            columns,
-        );
-        head.extend(
-            lines
-                .into_iter()
-                .take(4)
-                .map(|line| Piece::new(line, Role::Plain)),
-        );
-    }
-    let vanish = match chat.vanish {
-        Some(seconds) => format!(
-            "messages disappear after {}",
-            super::super::when::span(seconds)
-        ),
-        None => "messages stay".to_owned(),
-    };
-    head.push(Piece::new(format!("id {}", details.id), Role::Dim));
-    head.push(Piece::new(vanish, Role::Dim));
-    let rows: Vec<(String, String)> = match pane.rules {
-        true => details
-            .rules
-            .iter()
-            .map(|(kind, who)| rule(*kind, *who))
-            .collect(),
-        false => {
-            let people = details.people.iter();
-            let row = |person: &super::super::event::Person| {
-                let name = model.name(person.inbox);
-                let name = match person.address.is_empty() {
-                    true => name,
-                    false => format!("{name}  {}", person.address),
-                };
-                let role = match person.role {
-                    MemberRole::Member => "",
-                    MemberRole::Admin => "admin",
-                    MemberRole::SuperAdmin => "super admin",
-                };
-                (name, role.to_owned())
-            };
-            people.map(row).collect()
-        }
-    };
-    let keys = match (group, pane.rules) {
-        (false, _) => "t disappearing  Esc close",
-        (true, false) => {
-            "a add  x remove  p promote  d demote  m rules  n name  e description  t disappearing  l leave"
-        }
-        (true, true) => "Left Right change  m members  Esc close",
-    };
-    // A line is broken between two keys, not inside of what one does.
-    let keys: Vec<_> = keys
-        .split("  ")
-        .map(|key| key.replace(' ', "\u{a0}"))
-        .collect();
-    let keys = wrap(&keys.join("  "), columns);
-    let fixed = head.len() + keys.len() + 2;
-    let area = frame(canvas, &model.title(chat), 76, cells(fixed + rows.len()));
-    let mut row = 0;
-    for piece in &head {
-        canvas.pieces(area, row, std::slice::from_ref(piece));
-        row += 1;
-    }
-    row += 1;
-    let room = usize::from(area.height).saturating_sub(fixed).max(1);
-    let first = (pane.chosen + 1).saturating_sub(room);
-    for (at, (left, right)) in rows.iter().enumerate().skip(first).take(room) {
-        let width = columns.saturating_sub(text::width(right) + 1);
-        canvas.write(area, row, &fill(left, width), Style::new());
-        let dim = canvas.theme.dim();
-        canvas.write_right(area, row, right, dim);
-        if at == pane.chosen && group {
-            canvas.style(area, row, canvas.theme.chosen());
-        }
-        row += 1;
-    }
-    let bottom = usize::from(area.height).saturating_sub(keys.len());
-    for (at, line) in keys.iter().enumerate() {
-        let line = line.replace('\u{a0}', " ");
-        hints(canvas, area, cells(bottom + at), line.trim_end());
-    }
-}
-
-/// A rule in words: what, and who may.
-fn rule(kind: PolicyKind, who: Option<Who>) -> (String, String) {
-    let what = match kind {
-        PolicyKind::AddMember => "add members",
-        PolicyKind::RemoveMember => "remove members",
-        PolicyKind::AddAdmin => "make admins",
-        PolicyKind::RemoveAdmin => "take the role of admin away",
-        PolicyKind::UpdateMetadata(attribute) => match attribute {
-            Attribute::GroupName => "change the name",
-            Attribute::Description => "change the description",
-            Attribute::ImageUrl => "change the picture",
-            Attribute::AppData => "change what apps keep here",
-            Attribute::DisappearFromNs | Attribute::DisappearInNs => "let messages disappear",
-            _ => "change other settings",
-        },
-    };
-    let who = match who {
-        Some(Who::Everyone) => "everybody",
-        Some(Who::Admins) => "admins",
-        Some(Who::SuperAdmins) => "super admins",
-        Some(Who::Nobody) => "nobody",
-        None => "several conditions",
-    };
-    (what.to_owned(), who.to_owned())
 }

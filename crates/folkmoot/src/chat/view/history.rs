@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        layout::{Areas, rows, visible},
+        layout::{Areas, rows_in, visible},
         model::{ChatKind, Model},
         text::shorten,
         when,
@@ -31,6 +31,9 @@ pub(super) fn draw(model: &Model, areas: Areas, canvas: &mut Canvas<'_, '_>) {
                 1 => "1 member".to_owned(),
                 members => format!("{members} members"),
             });
+        }
+        if chat.leaving && !chat.gone {
+            facts.push("you asked to leave".to_owned());
         }
         if let Some(seconds) = chat.vanish {
             facts.push(format!("messages disappear after {}", when::span(seconds)));
@@ -64,7 +67,7 @@ pub(super) fn draw(model: &Model, areas: Areas, canvas: &mut Canvas<'_, '_>) {
         canvas.write_at(area, 2, area.height / 2, words, dim);
         return;
     }
-    let rows = rows(model, open, usize::from(area.width).saturating_sub(1));
+    let rows = rows_in(model, open, area);
     let height = usize::from(area.height);
     let (first, end) = visible(&rows, open, height);
     let inner = ratatui::layout::Rect {
@@ -84,9 +87,11 @@ pub(super) fn draw(model: &Model, areas: Areas, canvas: &mut Canvas<'_, '_>) {
     }
     let below = rows.len() - end;
     if below > 0 || open.window.before_ns.is_some() {
-        let words = match open.window.before_ns {
-            Some(_) => " newer messages below ".to_owned(),
-            None => format!(" {below} more below "),
+        let new = model.open_chat().map_or(0, |chat| chat.unread);
+        let words = match (new, open.window.before_ns) {
+            (1.., _) => format!(" ↓ {new} new "),
+            (0, Some(_)) => " ↓ newer ones below ".to_owned(),
+            (0, None) => format!(" ↓ {below} more "),
         };
         let chosen = canvas.theme.chosen();
         canvas.write_right(area, area.height - 1, &words, chosen);

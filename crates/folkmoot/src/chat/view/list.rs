@@ -71,6 +71,10 @@ fn empty(model: &Model, areas: Areas, canvas: &mut Canvas<'_, '_>) {
             " n  new conversation",
             " g  new group",
             " ?  all keys",
+            "",
+            " Others find you under",
+            " the address that",
+            " `folkmoot whoami` tells.",
         ],
     };
     let dim = canvas.theme.dim();
@@ -160,6 +164,9 @@ fn preview(model: &Model, chat: &Chat) -> String {
     if let Some(draft) = model.drafts.get(&chat.key) {
         let words = text::clean(draft.editor.text(), text::Lines::One);
         return format!("draft: {words}");
+    }
+    if let Some(words) = words::typing(model, &chat.key) {
+        return words;
     }
     let Some(Last { sender, body }) = &chat.last else {
         return String::new();

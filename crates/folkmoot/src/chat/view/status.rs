@@ -5,8 +5,8 @@ use ratatui::style::Color;
 use super::{
     super::{
         layout::Areas,
-        model::{Focus, Link, Model, Tone},
-        text::{shorten, width},
+        model::{Focus, Link, Model, Shut, Tone},
+        text::{shorten, size, width},
     },
     Canvas, cells,
 };
@@ -55,14 +55,20 @@ pub(super) fn draw(model: &Model, areas: Areas, canvas: &mut Canvas<'_, '_>) {
         canvas.write_at(area, 3, 0, &words, style);
         used += width(&words) + 2;
     }
-    if model.busy > 0 {
+    if let Some(words) = transfers(model) {
+        let words = shorten(&words, columns.saturating_sub(used + 1));
+        canvas.write_at(area, cells(used), 0, &words, canvas.theme.accent());
+        used += width(&words) + 2;
+    } else if model.busy > 0 {
         canvas.write_at(area, cells(used), 0, "working…", dim);
         used += 10;
     }
-    let keys = match (model.focus, &model.open) {
-        (Focus::List, _) => "Enter open  n new  / search  ? keys  q quit",
-        (Focus::History, _) if model.is_request() => "a accept  b block  Esc back  ? keys",
-        (Focus::History, _) => "r reply  + react  e edit  d delete  ? keys",
+    let keys = match (model.focus, model.shut()) {
+        (Focus::List, _) => "Enter open  n new  u unread  f find  ? keys  q quit",
+        (Focus::History, Some(Shut::Request)) => "a accept  b block  Esc back  ? keys",
+        (Focus::History, Some(Shut::Blocked)) => "a accept again  Esc back  ? keys",
+        (Focus::History, Some(Shut::Gone)) => "y copy  s save  Esc back  ? keys",
+        (Focus::History, None) => "r reply  + react  e edit  d delete  ? keys",
         (Focus::Compose, _) => "Enter send  Up messages  Esc list  F1 keys",
     };
     // What does not fit is left out from the left: the way to the help comes last.
@@ -75,4 +81,20 @@ pub(super) fn draw(model: &Model, areas: Areas, canvas: &mut Canvas<'_, '_>) {
         }
     }
     canvas.write_right(area, 0, &format!("{shown} "), dim);
+}
+
+/// Files on their way: how far the oldest one is.
+fn transfers(model: &Model) -> Option<String> {
+    let first = model.transfers.first()?;
+    let arrow = if first.up { '↑' } else { '↓' };
+    let far = match first.total {
+        Some(total @ 1..) => format!("{} % of {}", first.done * 100 / total, size(total)),
+        _ => size(first.done),
+    };
+    let more = match model.transfers.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let name = shorten(&first.name, 20);
+    Some(format!("{arrow} {name} {far}{more}, Ctrl-X cancels"))
 }

@@ -1,3 +1,6 @@
+use std::{cell::RefCell, io, rc::Rc};
+
+use folkmoot_client::MemberRole;
 use insta::assert_snapshot;
 use ratatui::{
     Terminal,
@@ -7,10 +10,11 @@ use ratatui::{
 
 use super::*;
 use crate::chat::{
-    event::{Details, Event, Hit, Person},
-    model::{Body, Link},
+    event::{Event, Hit},
+    model::{Body, Entry, Link, Transfer, TransferId},
     tests::{
-        NOW_NS, group, key, message, model, person, press, press_with, with_chats, with_open, write,
+        NOW_NS, details, entry, group, history, key, message, model, person, press, press_with,
+        with_chats, with_open, write,
     },
     update::update,
 };
@@ -85,8 +89,8 @@ fn a_tiny_terminal_shows_what_matters_most() {
 fn a_request_asks_before_anything_is_told() {
     let mut model = with_chats();
     crate::chat::update::open_chat(&mut model, &key(3));
-    let said = crate::chat::tests::entry(1, 10, person(9), "hi, we met at the lake");
-    update(&mut model, crate::chat::tests::history(3, vec![said]));
+    let said = entry(1, 10, person(9), "hi, we met at the lake");
+    update(&mut model, history(3, vec![said]));
     assert_snapshot!(picture(&model));
 }
 
@@ -149,30 +153,10 @@ fn what_a_search_found_can_be_chosen() {
 
 #[test]
 fn a_group_shows_its_members_and_what_can_be_done() {
-    use folkmoot_client::MemberRole;
-    use folkmoot_conversation::permissions::{PolicyKind, Who};
     let mut model = with_chats();
     model.cursor = Some(key(2));
     write(&mut model, "i");
-    let member = |number, role| Person {
-        inbox: person(number),
-        address: format!("0x{}", "0a".repeat(20)),
-        role,
-    };
-    let details = Details {
-        description: "Every first Sunday of the month, by the lake.".to_owned(),
-        people: vec![
-            member(0, MemberRole::SuperAdmin),
-            member(1, MemberRole::Admin),
-            member(2, MemberRole::Member),
-        ],
-        rules: vec![
-            (PolicyKind::AddMember, Some(Who::Everyone)),
-            (PolicyKind::RemoveMember, Some(Who::Admins)),
-        ],
-        id: group(2).to_string(),
-    };
-    update(&mut model, Event::Group(group(2), Box::new(details)));
+    update(&mut model, details(2, MemberRole::SuperAdmin));
     let members = picture(&model);
     write(&mut model, "m");
     assert_snapshot!(format!(
@@ -190,4 +174,166 @@ fn questions_lie_over_the_conversation() {
     press(&mut model, KeyCode::Tab);
     write(&mut model, "bob, carol");
     assert_snapshot!(picture(&model));
+}
+
+#[test]
+fn a_member_is_offered_what_a_member_may_do() {
+    let mut model = with_chats();
+    model.cursor = Some(key(2));
+    write(&mut model, "i");
+    update(&mut model, details(2, MemberRole::Member));
+    press(&mut model, KeyCode::Down);
+    let members = picture(&model);
+    write(&mut model, "m");
+    assert_snapshot!(format!(
+        "{members}\n{}\n{}",
+        "=".repeat(80),
+        picture(&model)
+    ));
+}
+
+#[test]
+fn a_conversation_is_found_by_its_name() {
+    let mut model = with_open();
+    press_with(&mut model, KeyModifiers::CONTROL, KeyCode::Char('k'));
+    assert_snapshot!(picture(&model));
+}
+
+#[test]
+fn the_keys_have_one_column_where_the_screen_is_narrow() {
+    let mut model = sized(with_open(), 50, 16);
+    press(&mut model, KeyCode::F(1));
+    assert_snapshot!(picture(&model));
+}
+
+#[test]
+fn a_long_message_is_folded_until_it_is_wanted() {
+    let mut model = with_open();
+    let long = "All work and no play makes Jack a dull boy. ".repeat(100);
+    let long = Entry {
+        edited: true,
+        ..entry(9, 2, person(1), &long)
+    };
+    update(&mut model, history(1, vec![long]));
+    press(&mut model, KeyCode::Up);
+    let folded = picture(&model);
+    write(&mut model, " ");
+    press(&mut model, KeyCode::PageDown);
+    assert_snapshot!(format!("{folded}\n{}\n{}", "=".repeat(80), picture(&model)));
+}
+
+#[test]
+fn letters_of_every_width_stay_in_their_place() {
+    let mut model = with_open();
+    let said = |number: u8, text: &str| {
+        let text = text::clean(text, text::Lines::Many);
+        entry(number, u64::from(20 - number), person(1), &text)
+    };
+    let entries = vec![
+        said(
+            1,
+            "wide: 日本語テキストは二つの列を取るので、この行は途中で折り返されなければならない",
+        ),
+        said(
+            2,
+            "pictures: 👩\u{200d}👩\u{200d}👧 👍🏽 ❤\u{fe0f} 🇩🇪 1\u{fe0f}\u{20e3} 🏳\u{fe0f}\u{200d}🌈",
+        ),
+        said(3, "שלום, from the right: مرحبا بالعالم"),
+        said(
+            4,
+            "Z\u{335}\u{321}\u{322}\u{327}\u{328}\u{302}\u{303}algo e\u{301} \u{202e}gnp.exe",
+        ),
+        said(5, "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m a\tb\rc\u{0}"),
+        said(
+            6,
+            "https://example.org/a/path/that/is/far/too/long/for/one/line/of/this/window",
+        ),
+    ];
+    update(&mut model, history(1, entries));
+    assert_snapshot!(picture(&model));
+}
+
+#[test]
+fn who_was_blocked_cannot_be_written_to() {
+    let mut model = with_chats();
+    model.chats[0].consent = folkmoot_conversation::ConsentState::Denied;
+    crate::chat::update::open_chat(&mut model, &key(1));
+    update(&mut model, history(1, vec![entry(1, 3, person(1), "hey!")]));
+    let blocked = picture(&model);
+    model.chats[0].consent = folkmoot_conversation::ConsentState::Allowed;
+    model.chats[1].gone = true;
+    crate::chat::update::open_chat(&mut model, &key(2));
+    update(&mut model, history(2, vec![entry(1, 3, person(1), "hey!")]));
+    assert_snapshot!(format!(
+        "{blocked}\n{}\n{}",
+        "=".repeat(80),
+        picture(&model)
+    ));
+}
+
+#[test]
+fn files_on_their_way_and_people_who_write_are_told() {
+    let mut model = with_open();
+    let transfer = |number, name: &str, up, total| Transfer {
+        number: TransferId(number),
+        name: name.to_owned(),
+        up,
+        done: 1_200_000,
+        total,
+    };
+    let film = transfer(
+        0,
+        "film of the picnic by the lake.mp4",
+        true,
+        Some(12_000_000),
+    );
+    update(&mut model, Event::Transfer(film));
+    let map = transfer(1, "map.png", false, None);
+    update(&mut model, Event::Transfer(map));
+    for number in [1, 2] {
+        let (key, inbox) = (key(number), person(number));
+        let started = true;
+        update(
+            &mut model,
+            Event::Typing {
+                key,
+                inbox,
+                started,
+            },
+        );
+    }
+    assert_snapshot!(picture(&model));
+}
+
+#[test]
+fn a_key_costs_a_slow_line_a_few_bytes() {
+    use ratatui::{TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
+    /// What was sent to the terminal.
+    #[derive(Clone, Default)]
+    struct Line(Rc<RefCell<Vec<u8>>>);
+    impl io::Write for Line {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut model = with_open();
+    let options = TerminalOptions {
+        viewport: Viewport::Fixed(Rect::new(0, 0, 80, 24)),
+    };
+    let line = Line::default();
+    let backend = CrosstermBackend::new(line.clone());
+    let mut terminal = Terminal::with_options(backend, options).unwrap();
+    let mut sent = Vec::new();
+    for letter in ["", "h", "e"] {
+        write(&mut model, letter);
+        line.0.borrow_mut().clear();
+        let theme = Theme { colours: true };
+        terminal.draw(|frame| draw(&model, theme, frame)).unwrap();
+        sent.push(line.0.borrow().len());
+    }
+    assert!(sent[0] < 8_000 && sent[2] < 120, "{sent:?}");
 }

@@ -4,6 +4,8 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write as _},
     path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,8 +19,9 @@ use folkmoot_conversation::{
     open_attachment,
 };
 use folkmoot_wire::MessageId;
-use reqwest::{Client as Http, StatusCode, redirect};
+use reqwest::{Body, Client as Http, StatusCode, header::CONTENT_LENGTH, redirect};
 use serde::Deserialize;
+use tokio::{sync::Notify, time::timeout};
 
 use super::{
     super::{
@@ -100,7 +103,7 @@ impl AsClient for SendAttachment {
             Some(provider) => {
                 let sealed = EncryptedAttachment::seal(&attachment, &mut rand::rng())?;
                 let token = self.upload_provider_token.as_ref().map(SecretText::reveal);
-                let url = upload(provider, token, sealed.payload.clone()).await?;
+                let url = upload(provider, token, sealed.payload.clone(), |_| {}).await?;
                 let content = Content::RemoteAttachment(sealed.at(url.as_str()));
                 let id = self.how.send(&conversation, &content, out).await?;
                 described(id, "remote").with("url", url)
@@ -311,7 +314,7 @@ impl AsClient for DownloadAttachment {
                 .into());
             }
         };
-        let payload = download(&remote, self.allow_http).await?;
+        let payload = download(&remote, self.allow_http, |_| {}).await?;
         if self.raw {
             let path = self.save(remote.filename.as_deref(), &payload)?;
             out.result(object! {
@@ -497,11 +500,12 @@ pub(crate) fn mime_type(path: &Path) -> &'static str {
     }
 }
 
-/// Posts `payload`, and says where it lies then.
+/// Posts `payload`, and says where it lies then. `gone` hears of each piece how many bytes it has.
 pub(crate) async fn upload(
     url: &str,
     token: Option<&str>,
     payload: Bytes,
+    gone: impl Fn(usize) + Send + Sync + 'static,
 ) -> anyhow::Result<String> {
     let failed = |cause: reqwest::Error| {
         Failure::new(
@@ -511,15 +515,44 @@ pub(crate) async fn upload(
         )
         .because(cause.without_url())
     };
-    // The clock for reading runs while the body is written, too, and knows nothing of its size.
-    let time = upload_time(payload.len());
-    let mut request = http(None)?.post(url).timeout(time).body(payload);
+    let length = payload.len();
+    let moved = Arc::new(Notify::new());
+    let pieces = {
+        let moved = Arc::clone(&moved);
+        let pieces = (0..length).step_by(PIECE).map(move |from| {
+            let piece = payload.slice(from..length.min(from + PIECE));
+            gone(piece.len());
+            moved.notify_one();
+            Ok::<_, io::Error>(piece)
+        });
+        futures::stream::iter(pieces)
+    };
+    let mut request = http(None)?
+        .post(url)
+        .header(CONTENT_LENGTH, length)
+        .body(Body::wrap_stream(pieces));
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
-    let response = request.send().await.map_err(failed)?;
+    // However long it takes: something has to move.
+    let mut answer = pin!(request.send());
+    let response = loop {
+        tokio::select! {
+            response = &mut answer => break response.map_err(failed)?,
+            moved = timeout(PATIENCE, moved.notified()) => {
+                if moved.is_err() {
+                    return Err(Failure::new(
+                        Exit::Network,
+                        format!("{url} has taken nothing for {} seconds", PATIENCE.as_secs()),
+                        "again later, or --upload-provider with another address",
+                    )
+                    .into());
+                }
+            }
+        }
+    };
     let response = response.error_for_status().map_err(failed)?;
-    let answer = read_body(response, MOST_ANSWER)
+    let answer = read_body(response, MOST_ANSWER, |_| {})
         .await
         .map_err(|cause| cause.told(url))?;
     let answer = String::from_utf8_lossy(&answer);
@@ -541,9 +574,11 @@ pub(crate) async fn upload(
 }
 
 /// Fetches the encrypted file of a message. Redirects are not followed: they could lead anywhere.
+/// `come` hears of each piece how many bytes it has.
 pub(crate) async fn download(
     remote: &RemoteAttachment,
     allow_http: bool,
+    come: impl Fn(usize),
 ) -> anyhow::Result<Vec<u8>> {
     let url = match remote.check_url() {
         Ok(url) => url,
@@ -568,7 +603,7 @@ pub(crate) async fn download(
         let what = format!("the file could not be fetched from {url}");
         Failure::new(exit, what, "ask the sender to send it again").because(cause.without_url())
     };
-    let response = http(Some(READ_TIMEOUT))?
+    let response = http(Some(PATIENCE))?
         .get(url)
         .send()
         .await
@@ -583,7 +618,7 @@ pub(crate) async fn download(
         .into());
     }
     let limit = attachment_limit(remote);
-    read_body(response, limit)
+    read_body(response, limit, come)
         .await
         .map_err(|cause| cause.told(url).into())
 }
@@ -610,40 +645,41 @@ impl BodyError {
     }
 }
 
-async fn read_body(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, BodyError> {
+async fn read_body(
+    mut response: reqwest::Response,
+    limit: usize,
+    come: impl Fn(usize),
+) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
         if body.len() + chunk.len() > limit {
             return Err(BodyError::TooLong(limit));
         }
+        come(chunk.len());
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-fn http(read_timeout: Option<Duration>) -> anyhow::Result<Http> {
+/// `patience`: how long a server may say nothing, its first word included.
+fn http(patience: Option<Duration>) -> anyhow::Result<Http> {
     // It fails when the program did it before.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let mut http = Http::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .user_agent(concat!("folkmoot/", env!("CARGO_PKG_VERSION")));
-    if let Some(timeout) = read_timeout {
-        http = http.read_timeout(timeout);
+    let mut http = Http::builder();
+    if let Some(patience) = patience {
+        http = http.read_timeout(patience);
     }
-    http.build().context("prepare HTTP")
+    http.redirect(redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .user_agent(concat!("folkmoot/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("prepare HTTP")
 }
 
-/// How long an upload of so many bytes may take: over a very slow line, too.
-fn upload_time(bytes: usize) -> Duration {
-    let seconds = u64::try_from(bytes / SLOWEST_BYTES_A_SECOND).unwrap_or(u64::MAX);
-    READ_TIMEOUT.saturating_add(Duration::from_secs(seconds))
-}
-
-/// How long a server may say nothing.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-const SLOWEST_BYTES_A_SECOND: usize = 16 << 10;
-
+/// How long nothing has to come or go until a server is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A file is sent in pieces of so many bytes.
+const PIECE: usize = 32 << 10;
 /// The longest answer of an upload server, in bytes.
 const MOST_ANSWER: usize = 4096;
 

@@ -80,6 +80,29 @@ impl Contacts {
         init::write_private(&path, &toml::to_string(self)?, true)
     }
 
+    /// Gives a name that stands for nothing else yet.
+    ///
+    /// # Errors
+    ///
+    /// When it is no name, or taken; when the file cannot be read or written.
+    pub(crate) fn add(name: &str, whom: &str) -> anyhow::Result<()> {
+        let mut contacts = Self::load()?;
+        let contact = checked(name, whom)?;
+        contacts.refuse_taken(name, &contact, "another name")?;
+        contacts.0.insert(name.to_owned(), contact);
+        contacts.store()
+    }
+
+    fn refuse_taken(&self, name: &str, contact: &Contact, remedy: &str) -> Result<(), Failure> {
+        match self.get(name) {
+            Some(known) if known != contact => {
+                let what = format!("{name} is {} already", known.target());
+                Err(Failure::new(Exit::Refused, what, remedy))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What a name stands for.
     pub(crate) fn get(&self, name: &str) -> Option<&Contact> {
         self.0.get(name)
@@ -183,16 +206,8 @@ impl ContactsCommand {
             Some(Action::List { json }) => list(&contacts, json, out),
             Some(Action::Add { name, whom, force }) => {
                 let contact = checked(&name, &whom)?;
-                if let Some(known) = contacts.get(&name)
-                    && !force
-                    && *known != contact
-                {
-                    return Err(Failure::new(
-                        Exit::Refused,
-                        format!("{name} is {} already", known.target()),
-                        "another name, or --force",
-                    )
-                    .into());
+                if !force {
+                    contacts.refuse_taken(&name, &contact, "another name, or --force")?;
                 }
                 writeln!(out, "{name} is {}", contact.target())?;
                 contacts.0.insert(name, contact);
@@ -235,6 +250,11 @@ fn checked(name: &str, whom: &str) -> Result<Contact, Failure> {
 }
 
 fn list(contacts: &Contacts, json: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    if contacts.0.is_empty() && !json {
+        let words = "no contacts yet; `folkmoot contacts add NAME ADDRESS` gives somebody a name";
+        writeln!(out, "{words}")?;
+        return Ok(());
+    }
     let fields = Vec::new();
     let rows = contacts.iter().map(|(name, contact)| {
         object! {
