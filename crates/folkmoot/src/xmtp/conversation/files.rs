@@ -706,12 +706,6 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_has_more_time_than_a_small_one() {
-        assert_eq!(upload_time(100), Duration::from_secs(30));
-        assert_eq!(upload_time(24 << 20), Duration::from_secs(30 + 1536));
-    }
-
-    #[test]
     fn the_ending_tells_what_is_inside() {
         assert_eq!(mime_type(Path::new("a/b.PNG")), "image/png");
         assert_eq!(mime_type(Path::new("b")), "application/octet-stream");
