@@ -8,7 +8,7 @@ use folkmoot_conversation::{
     app_data::{self, AppDataWriter, Component, Dictionary, bootstrap},
     archive::ArchiveOptions,
     content::{Codec as _, DeviceSyncContent},
-    context::NewConversation,
+    context::{AdminChange, Attribute, NewConversation},
     device_sync::{HistoryReply, HistoryRequest, HmacKeyUpdate, PreferenceUpdate},
     permissions::PolicySet,
 };
