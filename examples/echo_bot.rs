@@ -10,9 +10,10 @@
 use std::{convert::Infallible, env};
 
 use anyhow::Context as _;
-use folkmoot_client::{Client, StreamOptions};
-use folkmoot_conversation::content::{Content, Reply};
-use folkmoot_identity::WalletSecret;
+use folkmoot_client::{
+    Client, StreamOptions, WalletSecret,
+    content::{Content, Reply},
+};
 use tokio::sync::oneshot;
 
 #[tokio::main]

@@ -6,9 +6,7 @@
 //! ```
 
 use folkmoot::dev::{DevOptions, Door, Network};
-use folkmoot_client::{Client, MessageQuery};
-use folkmoot_conversation::content::Content;
-use folkmoot_identity::WalletSecret;
+use folkmoot_client::{Client, MessageQuery, WalletSecret, content::Content};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

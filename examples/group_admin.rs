@@ -9,13 +9,10 @@
 use std::env;
 
 use anyhow::Context as _;
-use folkmoot_client::{Client, Conversation, GroupOptions};
-use folkmoot_conversation::{
-    context::{AdminChange, Attribute},
+use folkmoot_client::{
+    AdminChange, Attribute, Client, Conversation, GroupOptions, Identifier, InboxId, WalletSecret,
     permissions::{PolicyKind, Who},
 };
-use folkmoot_identity::{Identifier, WalletSecret};
-use folkmoot_wire::InboxId;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

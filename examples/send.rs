@@ -8,8 +8,7 @@
 use std::env;
 
 use anyhow::Context as _;
-use folkmoot_client::{Client, db::DatabaseKey};
-use folkmoot_identity::{Identifier, WalletSecret};
+use folkmoot_client::{Client, Identifier, WalletSecret, db::DatabaseKey};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -28,7 +28,10 @@ use crate::{
     },
     db::Durability,
     message::{self, EnrichedMessage, Message},
-    stream::{ChangeStream, ConsentStream, ConversationStream, MessageStream, StreamOptions},
+    stream::{
+        ChangeStream, ConsentStream, ConversationStream, KnownConversations, MessageStream,
+        StreamOptions,
+    },
 };
 
 /// All conversations of a client. Cheap to clone.
@@ -576,7 +579,21 @@ impl Conversations {
         &self,
         kind: Option<ConversationKind>,
     ) -> Result<ConversationStream, Error> {
-        ConversationStream::start(Arc::clone(&self.core), kind).await
+        ConversationStream::start(Arc::clone(&self.core), kind, None).await
+    }
+
+    /// Streams conversations that an earlier stream did not know ([`ConversationStream::known`]),
+    /// and then new ones.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Conversations::stream_all_messages`].
+    pub async fn stream_after(
+        &self,
+        kind: Option<ConversationKind>,
+        known: KnownConversations,
+    ) -> Result<ConversationStream, Error> {
+        ConversationStream::start(Arc::clone(&self.core), kind, Some(known)).await
     }
 
     /// Streams changes of consent.

@@ -43,4 +43,18 @@ pub use search::SearchOptions;
 pub use signer::{
     Assertion, Authenticator, ContractWallet, Passkey, SignWith, Signed, Signer, SignerError,
 };
-pub use stream::{ChangeStream, ConsentStream, ConversationStream, MessageStream, StreamOptions};
+pub use stream::{
+    ChangeStream, ConsentStream, ConversationStream, KnownConversations, MessageStream,
+    StreamOptions,
+};
+
+// What the calls above take and give, so that one dependency is enough.
+pub use folkmoot_conversation::{
+    ArchiveKey, ConsentEntity, ConsentRecord, ConsentState, PushKey,
+    archive::{ArchiveMetadata, ArchiveOptions, ArchiveSelection},
+    content,
+    context::{AdminChange, Attribute, ConversationKind, DisappearingSettings},
+    permissions,
+};
+pub use folkmoot_identity::{Identifier, InvalidAddress, WalletSecret};
+pub use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId};

@@ -12,6 +12,7 @@ use std::{
 
 use folkmoot_conversation::{ConsentRecord, ConsentState, context::ConversationKind};
 use folkmoot_wire::GroupId;
+use futures::stream::{self, Stream};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
@@ -208,6 +209,17 @@ impl MessageStream {
         }
         Ok(())
     }
+
+    /// The same as a [`Stream`], for what `futures` and its like do with streams: it has no end, and
+    /// goes on after an error.
+    #[must_use = "a stream does nothing unless it is polled"]
+    pub fn into_stream(self) -> impl Stream<Item = Result<Message, Error>> + Send + Unpin {
+        let next = |mut this: Self| async move {
+            let next = this.next().await;
+            Some((next, this))
+        };
+        Box::pin(stream::unfold(self, next))
+    }
 }
 
 /// Conversations that are new to this client, without end.
@@ -218,28 +230,54 @@ pub struct ConversationStream {
     kind: Option<ConversationKind>,
     changes: broadcast::Receiver<Change>,
     waiting: VecDeque<GroupId>,
-    /// Shown, or there before the stream began.
-    known: BTreeSet<GroupId>,
-    known_dms: BTreeSet<String>,
+    known: KnownConversations,
+}
+
+/// Which conversations a stream has shown, or found when it began.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KnownConversations {
+    ids: BTreeSet<GroupId>,
+    dms: BTreeSet<String>,
 }
 
 impl ConversationStream {
+    /// Without `known`, what is there is known.
     pub(crate) async fn start(
         core: Arc<Core>,
         kind: Option<ConversationKind>,
+        known: Option<KnownConversations>,
     ) -> Result<Self, Error> {
         let changes = core.changes.listen();
-        let rows = core.db.read(|db| Ok(rows::conversations(db)?)).await?;
+        let goes_on = known.is_some();
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let rows = core.db.read(|db| Ok(rows::conversations(db)?)).await?;
+                KnownConversations {
+                    ids: rows.iter().map(|row| row.id.clone()).collect(),
+                    dms: rows.into_iter().filter_map(|row| row.dm_id).collect(),
+                }
+            }
+        };
         let guard = core.listen().await?;
-        Ok(Self {
+        let mut stream = Self {
             core,
             _guard: guard,
             kind,
             changes,
             waiting: VecDeque::new(),
-            known: rows.iter().map(|row| row.id.clone()).collect(),
-            known_dms: rows.into_iter().filter_map(|row| row.dm_id).collect(),
-        })
+            known,
+        };
+        if goes_on {
+            stream.catch_up().await?;
+        }
+        Ok(stream)
+    }
+
+    /// What needs no showing any more, for another stream that goes on where this one is.
+    #[must_use]
+    pub fn known(&self) -> KnownConversations {
+        self.known.clone()
     }
 
     /// The next conversation; waits for it. Another copy of a known DM is none. Cancel safe.
@@ -258,9 +296,9 @@ impl ConversationStream {
                     .await?;
                 self.waiting.pop_front();
                 let Some(row) = row else { continue };
-                let new = self.known.insert(id);
+                let new = self.known.ids.insert(id);
                 let new_dm = match &row.dm_id {
-                    Some(dm_id) => self.known_dms.insert(dm_id.clone()),
+                    Some(dm_id) => self.known.dms.insert(dm_id.clone()),
                     None => true,
                 };
                 let wanted = self.kind.is_none() || self.kind == Some(row.kind);
@@ -281,10 +319,21 @@ impl ConversationStream {
     /// News were missed: whatever is not known is new.
     async fn catch_up(&mut self) -> Result<(), Error> {
         let mut rows = self.core.db.read(|db| Ok(rows::conversations(db)?)).await?;
-        rows.retain(|row| !self.known.contains(&row.id));
+        rows.retain(|row| !self.known.ids.contains(&row.id));
         rows.sort_by_key(|row| row.created_ns);
         self.waiting.extend(rows.into_iter().map(|row| row.id));
         Ok(())
+    }
+
+    /// The same as a [`Stream`], for what `futures` and its like do with streams: it has no
+    /// end, and goes on after an error.
+    #[must_use = "a stream does nothing unless it is polled"]
+    pub fn into_stream(self) -> impl Stream<Item = Result<Conversation, Error>> + Send + Unpin {
+        let next = |mut this: Self| async move {
+            let next = this.next().await;
+            Some((next, this))
+        };
+        Box::pin(stream::unfold(self, next))
     }
 }
 
@@ -317,6 +366,17 @@ impl ConsentStream {
             }
         }
     }
+
+    /// The same as a [`Stream`], for what `futures` and its like do with streams: it has no
+    /// end; `None` among its items says that some were missed.
+    #[must_use = "a stream does nothing unless it is polled"]
+    pub fn into_stream(self) -> impl Stream<Item = Option<ConsentRecord>> + Send + Unpin {
+        let next = |mut this: Self| async move {
+            let next = this.next().await;
+            Some((next, this))
+        };
+        Box::pin(stream::unfold(self, next))
+    }
 }
 
 /// All changes, without end: for user interfaces.
@@ -344,5 +404,16 @@ impl ChangeStream {
             Err(broadcast::error::RecvError::Lagged(_)) => None,
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
+    }
+
+    /// The same as a [`Stream`], for what `futures` and its like do with streams: it has no
+    /// end; `None` among its items says that some were missed.
+    #[must_use = "a stream does nothing unless it is polled"]
+    pub fn into_stream(self) -> impl Stream<Item = Option<Change>> + Send + Unpin {
+        let next = |mut this: Self| async move {
+            let next = this.next().await;
+            Some((next, this))
+        };
+        Box::pin(stream::unfold(self, next))
     }
 }

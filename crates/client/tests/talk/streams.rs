@@ -1,9 +1,12 @@
+use std::collections::BTreeSet;
+
 use folkmoot_client::{Change, StreamOptions};
 use folkmoot_conversation::{
     ConsentState,
     content::{Content, Reaction},
     context::ConversationKind,
 };
+use futures::StreamExt as _;
 
 use crate::people::{World, both_generations, group, soon, synced, text};
 
@@ -11,6 +14,8 @@ both_generations!(
     a_stream_shows_messages_as_they_come,
     a_stream_shows_conversations_as_they_come,
     a_stream_goes_on_where_an_earlier_one_ended,
+    a_stream_of_conversations_goes_on_where_an_earlier_one_ended,
+    streams_are_mixed_as_others_are,
     a_stream_shows_what_it_is_asked_for,
     what_others_do_to_messages_is_told,
 );
@@ -56,6 +61,41 @@ async fn a_stream_shows_conversations_as_they_come(world: World) {
     let picnic = group(&alice, &[&bob]).await;
     assert_eq!(soon(new.next()).await.unwrap().id(), picnic.id());
     assert_eq!(soon(groups.next()).await.unwrap().id(), picnic.id());
+}
+
+async fn a_stream_of_conversations_goes_on_where_an_earlier_one_ended(world: World) {
+    let [alice, bob] = world.clients().await;
+    let mut new = bob.conversations().stream(None).await.unwrap();
+    let one = group(&alice, &[&bob]).await;
+    assert_eq!(soon(new.next()).await.unwrap().id(), one.id());
+    let known = new.known();
+    drop(new);
+    let two = group(&alice, &[&bob]).await;
+    bob.conversations().sync().await.unwrap();
+    let new = bob.conversations().stream_after(None, known).await;
+    let mut new = new.unwrap();
+    assert_eq!(soon(new.next()).await.unwrap().id(), two.id());
+}
+
+async fn streams_are_mixed_as_others_are(world: World) {
+    let [alice, bob] = world.clients().await;
+    let messages = bob
+        .conversations()
+        .stream_all_messages(StreamOptions {
+            without_changes: true,
+            ..StreamOptions::default()
+        })
+        .await
+        .unwrap();
+    let new = bob.conversations().stream(None).await.unwrap();
+    let said = messages
+        .into_stream()
+        .map(|message| text(&message.unwrap()).unwrap());
+    let met = new.into_stream().map(|one| one.unwrap().id().to_string());
+    let dm = alice.conversations().new_dm(bob.inbox_id()).await.unwrap();
+    dm.send_text("hello").await.unwrap();
+    let both: BTreeSet<_> = soon(futures::stream::select(said, met).take(2).collect()).await;
+    assert_eq!(both, ["hello".to_owned(), dm.id().to_string()].into());
 }
 
 async fn what_others_do_to_messages_is_told(world: World) {
