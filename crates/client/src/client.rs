@@ -344,6 +344,13 @@ impl Client {
         self.0.key_packages.run_due().await
     }
 
+    /// Whether making this client registered a new installation: how many its inbox has now, and
+    /// how many it may have.
+    #[must_use]
+    pub fn registered_now(&self) -> Option<(usize, usize)> {
+        self.0.me.registered_now
+    }
+
     /// Makes sure that what was sent could still be read when it arrived, ends the background work
     /// and waits for it. The database closes with the last handle.
     pub async fn close(self) {

@@ -62,7 +62,9 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Self::Archive(_) | Self::Content(_) | Self::History(_) => None,
+            Self::Archive(error) => Some(archive_remedy(error).into()),
+            Self::Content(_) => None,
+            Self::History(error) => Some(error.remedy().into()),
             Self::Conversation(error) => error.remedy(),
             Self::Shared(error) => error.remedy(),
             Self::Identity(error) => error.remedy(),
@@ -70,6 +72,20 @@ impl Error {
             Self::Database(error) => error.remedy(),
             Self::Signer(_) => None,
         }
+    }
+}
+
+const fn archive_remedy(error: &ArchiveError) -> &'static str {
+    match error {
+        ArchiveError::NotAnArchive => "name another file",
+        ArchiveError::Version(_) => "use a newer program",
+        ArchiveError::WrongKey => "give the key with which the archive was made",
+        ArchiveError::Io(_) => "check that the file is whole and the disk has room",
+        ArchiveError::CutShort(_)
+        | ArchiveError::TooLarge { .. }
+        | ArchiveError::Damaged(_)
+        | ArchiveError::NoMetadata
+        | ArchiveError::Element { .. } => "get the file again from where it was made",
     }
 }
 

@@ -49,6 +49,18 @@ impl Database {
         copying.await.map_err(|_| DbError::Closed)?
     }
 
+    /// Reads this database from end to end, while it is in use: whether every page has the seal
+    /// with which it was written, and whether they fit together.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::InMemory`], or what is wrong with it.
+    pub async fn check(&self) -> Result<Contents, DbError> {
+        let (path, key) = self.file().ok_or(DbError::InMemory)?;
+        let checking = tokio::task::spawn_blocking(move || verify_file(&path, &key));
+        checking.await.map_err(|_| DbError::Closed)?
+    }
+
     /// Reads a copy, or a database that nobody uses, from end to end.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ pub enum DbError {
         /// What is wrong with it.
         cause: String,
     },
+    /// Pages of the file are broken, or missing.
+    #[error("the database is damaged: {0}")]
+    Damaged(rusqlite::Error),
     /// A copy would replace a file.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
@@ -92,6 +95,13 @@ impl DbError {
                 Some(process) => format!("end process {process}, or use another database"),
                 None => "end that process, or use another database".into(),
             },
+            Self::Corrupt { .. } | Self::Damaged(_) => {
+                "put a backup in its place, or begin a new database and get history from another \
+                 installation"
+                    .into()
+            }
+            Self::Exists(_) => "use another name, or move that file away".into(),
+            Self::NotEncrypted(_) | Self::NotFound(_) => "check the path".into(),
             Self::WrongKey(_) => "give the key with which the database was made".into(),
             Self::Sqlite(cause) if cause.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
                 "make room on the disk".into()
@@ -111,7 +121,10 @@ impl DbError {
 
 impl From<rusqlite::Error> for DbError {
     fn from(cause: rusqlite::Error) -> Self {
-        Self::Sqlite(cause)
+        match cause.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(cause),
+            _ => Self::Sqlite(cause),
+        }
     }
 }
 

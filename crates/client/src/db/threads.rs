@@ -356,6 +356,9 @@ fn again(cause: &DbError) -> DbError {
         DbError::Sqlite(rusqlite::Error::SqliteFailure(error, text)) => {
             DbError::Sqlite(rusqlite::Error::SqliteFailure(*error, text.clone()))
         }
+        DbError::Damaged(rusqlite::Error::SqliteFailure(error, text)) => {
+            DbError::Damaged(rusqlite::Error::SqliteFailure(*error, text.clone()))
+        }
         other => DbError::corrupt("transaction", other),
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct HistoryServer {
 #[non_exhaustive]
 pub enum HistoryError {
     /// No server is known.
-    #[error("no history server is known for this network; name one with history_url")]
+    #[error("no history server is known for this network")]
     NoServer,
     /// The address is on another server than ours.
     #[error("the address {0} is not on our history server")]
@@ -54,7 +54,7 @@ pub enum HistoryError {
     #[error("the history server {0} gave no id for the upload")]
     NoId(String),
     /// Device sync is switched off for this client, or no other installation is known.
-    #[error("there is no group of this inbox's installations yet")]
+    #[error("no other installation of this inbox is known")]
     NoSyncGroup,
     /// No archive was offered under this pin, or none at all.
     #[error("no other installation has offered its history{0}")]
@@ -174,6 +174,22 @@ impl HistoryServer {
 }
 
 impl HistoryError {
+    /// What a person can do about it.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::NoServer => "name one with history_url",
+            Self::ForeignServer(_) => "have both installations use the same history server",
+            Self::Http { .. } | Self::Status { .. } => {
+                "check the history server's address, or try again later"
+            }
+            Self::NoId(_) => "use another history server",
+            Self::NoSyncGroup => "register another installation of this inbox first",
+            Self::NotOffered(_) => "ask for it, and wait until another installation is awake",
+            Self::UnknownKind => "use a newer program",
+        }
+    }
+
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -80,8 +80,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`HistoryError::NoServer`]; what the network or the database says.
+    /// [`HistoryError::NoServer`], [`HistoryError::NoSyncGroup`]; what the network or the database
+    /// says.
     pub async fn send_sync_request(&self, options: ArchiveOptions) -> Result<String, Error> {
+        self.0.devices.server()?;
+        self.0.devices.meet().await?;
         self.0.devices.request(options).await
     }
 
@@ -91,6 +94,8 @@ impl Client {
     ///
     /// [`HistoryError`]; what the network or the database says.
     pub async fn send_sync_archive(&self, options: ArchiveOptions, pin: &str) -> Result<(), Error> {
+        self.0.devices.server()?;
+        self.0.devices.meet().await?;
         self.0.devices.offer(options, pin).await
     }
 
@@ -245,6 +250,16 @@ impl Devices {
             core.changes.tell(Change::Preferences);
         }
         Ok((summary, transfers))
+    }
+
+    /// Makes sure of the group of our installations, if there are others: a new installation may
+    /// speak before it was looked for.
+    async fn meet(&self) -> Result<(), Error> {
+        if self.0.core.db.read(store::primary_group).await?.is_none() {
+            // What is to be handed over waits for the next look.
+            drop(self.pass(Ask::Network).await?);
+        }
+        Ok(())
     }
 
     /// Works off one message and notes it. `false`: it will be tried again.

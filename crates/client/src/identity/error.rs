@@ -68,11 +68,10 @@ pub enum IdentityError {
         /// Who would sign.
         signer: Identifier,
     },
-    /// The inbox has as many installations as clients make. The sentence is the one by which
-    /// programs recognise this.
+    /// The inbox has as many installations as clients make.
     #[error(
-        "Cannot register a new installation because the InboxID {inbox} has already registered \
-         {installations}/{INSTALLATION_LIMIT} installations. Please revoke existing installations first."
+        "inbox {inbox} has {installations} of {INSTALLATION_LIMIT} installations, so there is no \
+         room for a new one"
     )]
     TooManyInstallations {
         /// Whose.

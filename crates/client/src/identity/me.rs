@@ -16,6 +16,8 @@ pub(crate) struct Me {
     pub(crate) secret: InstallationSecret,
     /// The account that registered it.
     pub(crate) identifier: Identifier,
+    /// If it was registered in this run: the inbox's installations, and how many it may have.
+    pub(crate) registered_now: Option<(usize, usize)>,
 }
 
 impl Me {
@@ -24,6 +26,7 @@ impl Me {
             installation: Installation::new(inbox, secret.clone()),
             secret,
             identifier,
+            registered_now: None,
         }
     }
 

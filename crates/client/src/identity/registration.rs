@@ -79,7 +79,7 @@ async fn register(
     database: &Database,
     signer: &dyn Signer,
     plan: Plan,
-    me: Me,
+    mut me: Me,
     state: Option<InboxState>,
 ) -> Result<Me, Error> {
     let is_member = |state: &InboxState| state.association.is_member(&me.key().into());
@@ -111,6 +111,7 @@ async fn register(
         if !is_member(&state) {
             return Err(IdentityError::NotVisible(me.inbox_id()).into());
         }
+        me.registered_now = Some(state.installation_budget());
     }
     database
         .write(|transaction| me::set_registered(transaction))

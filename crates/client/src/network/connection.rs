@@ -6,7 +6,7 @@ use std::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tonic::{
@@ -133,10 +133,13 @@ impl Connection {
         let service = self.service()?;
         let mut pauses = REPEATS.iter();
         loop {
+            let began = Instant::now();
             let answer = tokio::time::timeout(CALL_TIMEOUT, attempt(service.clone())).await;
+            let ms = began.elapsed().as_millis();
             let error = match answer {
                 Ok(Ok(answer)) => {
                     self.reached.store(true, Ordering::Relaxed);
+                    tracing::debug!(call, address = %self.address, ms, "answered");
                     return Ok(answer.into_inner());
                 }
                 Ok(Err(status)) => self.error(call, &status),
@@ -146,6 +149,7 @@ impl Connection {
                     after: CALL_TIMEOUT,
                 },
             };
+            tracing::debug!(call, address = %self.address, ms, %error, "failed");
             let again = repeat == Repeat::Safe
                 && !error.is_too_large()
                 && match error {
@@ -155,7 +159,7 @@ impl Connection {
                 };
             match pauses.next().filter(|_| again) {
                 Some(pause) => {
-                    tracing::debug!(call, %error, "again in {pause:?}");
+                    tracing::debug!(call, "again in {pause:?}");
                     tokio::time::sleep(jittered(*pause)).await;
                 }
                 None => return Err(error),

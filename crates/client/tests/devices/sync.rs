@@ -121,6 +121,31 @@ async fn a_new_device_gets_the_history_it_asks_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_thing_that_a_new_device_says_may_be_that_it_wants_or_has_history() {
+    let home = Home::new().await;
+    let phone = home.device(1).await;
+    let lonely = phone.send_sync_request(ArchiveOptions::everything()).await;
+    assert!(
+        matches!(lonely, Err(Error::History(HistoryError::NoSyncGroup))),
+        "{lonely:?}"
+    );
+    let picnic = group(&phone, &[], "picnic").await;
+    picnic.send_text("before the laptop").await.unwrap();
+    let laptop = home.device(1).await;
+    let everything = ArchiveOptions::everything();
+    let pin = laptop.send_sync_request(everything.clone()).await.unwrap();
+    meet(&phone, &laptop).await;
+    let there = laptop.conversations().get(picnic.id()).await.unwrap();
+    assert_eq!(texts(&there).await, ["before the laptop"]);
+    assert_eq!(laptop.available_archives(0).await.unwrap()[0].pin, pin);
+    let tablet = home.device(1).await;
+    tablet
+        .send_sync_archive(everything, "tablet")
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_is_not_sent_to_a_server_that_a_device_was_not_set_to() {
     let home = Home::new().await;
     let phone = home.device(1).await;

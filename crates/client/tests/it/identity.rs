@@ -31,7 +31,7 @@ use crate::support::{Generation, both_generations, client, wallet};
 both_generations!(
     a_new_account_registers_and_is_found,
     a_second_installation_joins_the_inbox,
-    an_eleventh_installation_is_refused_in_the_words_that_programs_know,
+    an_eleventh_installation_is_refused,
     accounts_come_and_go,
     recovery_is_handed_over,
     lost_installations_are_revoked,
@@ -115,21 +115,20 @@ async fn a_second_installation_joins_the_inbox(generation: Generation) {
     ));
 }
 
-async fn an_eleventh_installation_is_refused_in_the_words_that_programs_know(
-    generation: Generation,
-) {
+async fn an_eleventh_installation_is_refused(generation: Generation) {
     let node = TestNode::start().await;
     let ada = wallet(1);
-    for _ in 0..10 {
-        client(generation, &node).create(&ada).await.unwrap();
+    for number in 1..=10 {
+        let client = client(generation, &node).create(&ada).await.unwrap();
+        assert_eq!(client.registered_now(), Some((number, 10)));
     }
     let error = client(generation, &node).create(&ada).await.unwrap_err();
     let text = error.to_string();
-    assert!(
-        text.starts_with("Cannot register a new installation because the InboxID"),
-        "{text}"
-    );
-    assert!(text.contains("10/10"), "{text}");
+    assert!(text.contains("has 10 of 10 installations"), "{text}");
+    let IdentityError::TooManyInstallations { installations, .. } = identity_error(error) else {
+        panic!("{text}");
+    };
+    assert_eq!(installations, 10);
 }
 
 async fn accounts_come_and_go(generation: Generation) {

@@ -89,6 +89,9 @@ pub enum ArchiveError {
     /// The file ends in the middle.
     #[error("the archive is cut short in its {0}")]
     CutShort(&'static str),
+    /// The file begins with something that no version of archives begins with.
+    #[error("the file is no archive")]
+    NotAnArchive,
     /// The file is of a later version.
     #[error("the archive has version {0}; this program reads version 0")]
     Version(u16),
@@ -159,6 +162,8 @@ impl Nonces {
 pub const MAX_ELEMENT_BYTES: u32 = 32 << 20;
 
 const VERSION: u16 = 0;
+/// Formats change every few years: a larger number is something else.
+const LAST_LIKELY_VERSION: u16 = 255;
 const NONCE_BYTES: usize = 12;
 const NONCE_MASK: u128 = (1 << 96) - 1;
 

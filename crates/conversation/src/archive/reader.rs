@@ -6,8 +6,8 @@ use aes_gcm::{Aes256Gcm, aead::Aead};
 use zstd::stream::read::Decoder;
 
 use super::{
-    ArchiveError, ArchiveKey, ArchiveMetadata, Element, MAX_ELEMENT_BYTES, NONCE_BYTES, Nonces,
-    VERSION, element::Decoded,
+    ArchiveError, ArchiveKey, ArchiveMetadata, Element, LAST_LIKELY_VERSION, MAX_ELEMENT_BYTES,
+    NONCE_BYTES, Nonces, VERSION, element::Decoded,
 };
 
 /// Reads an archive, element by element. As an iterator it ends after the last element, and after
@@ -39,6 +39,9 @@ impl<R: Read> ArchiveReader<R> {
                 _ => ArchiveError::Io(cause),
             })?;
         let version = u16::from_le_bytes([header[0], header[1]]);
+        if version > LAST_LIKELY_VERSION {
+            return Err(ArchiveError::NotAnArchive);
+        }
         if version != VERSION {
             return Err(ArchiveError::Version(version));
         }

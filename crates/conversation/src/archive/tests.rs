@@ -189,6 +189,9 @@ fn another_key_is_told_from_a_damaged_file() {
     newer[0] = 1;
     let refused = ArchiveReader::open(&newer[..], &key()).unwrap_err();
     assert!(matches!(refused, ArchiveError::Version(1)), "{refused}");
+    let text = b"nobody:x:1:1:a list of users, say";
+    let refused = ArchiveReader::open(&text[..], &key()).unwrap_err();
+    assert!(matches!(refused, ArchiveError::NotAnArchive), "{refused}");
 }
 
 #[test]
