@@ -6,6 +6,7 @@
 // Leaves what the screen showed on the way in target/interop/chat.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -52,6 +53,36 @@ class Person {
   }
 }
 
+/** A web server that takes files, each only as far as somebody wants. */
+class Uploads {
+  constructor() {
+    this.open = false;
+    this.lengths = [];
+    this.server = createServer((request, response) => {
+      let length = 0;
+      request.on('data', (piece) => {
+        length += piece.length;
+        if (!this.open && length > 1_000_000) request.pause();
+      });
+      request.on('end', () => {
+        this.lengths.push(length);
+        response.end(`file-${this.lengths.length}`);
+      });
+      request.on('error', () => {}); // it was cancelled
+    });
+  }
+
+  async start() {
+    await new Promise((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+    this.url = `http://127.0.0.1:${this.server.address().port}/upload`;
+  }
+
+  stop() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
 let picture = 0;
 
 async function keep(terminal, name) {
@@ -64,10 +95,11 @@ async function keep(terminal, name) {
 const row = (...parts) => (screen) => screen.split('\n').some((line) => parts.every((part) => line.includes(part)));
 const without = (text) => (screen) => !screen.includes(text);
 
-async function play(node, terminal, alice, bob) {
+async function play(node, terminal, alice, bob, uploads) {
   const start = (...args) => terminal.start([program, 'chat', ...args], alice.env, alice.home);
   writeFileSync(join(alice.home, 'notes.txt'), NOTES);
-  await start();
+  writeFileSync(join(alice.home, 'film.mp4'), Buffer.alloc(6_000_000, 7));
+  await start('--upload-provider', uploads.url);
   await terminal.see('Nobody to talk to yet');
   await terminal.see(row('●'));
 
@@ -173,6 +205,33 @@ async function play(node, terminal, alice, bob) {
   if (copy !== NOTES) throw new Error(`the saved file says ${JSON.stringify(copy)}`);
   await terminal.press('Escape');
 
+  // A large file goes beside what is said, and can be let go of.
+  await terminal.press('C-o');
+  await terminal.type('film.mp4');
+  await terminal.press('Enter');
+  await terminal.see(/↑ film.mp4 [1-9][0-9]* % of 6.1 MB, Ctrl-X cancels/);
+  await keep(terminal, 'upload');
+  await terminal.press('C-x');
+  await terminal.see('cancelled');
+  uploads.open = true;
+  await terminal.press('C-o');
+  await terminal.type('film.mp4');
+  await terminal.press('Enter');
+  await terminal.see(row('[film.mp4 (6.1 MB)]', '✓'));
+  if (uploads.lengths.length !== 1) throw new Error(`uploaded: ${uploads.lengths}`);
+
+  await bob.does('send', 'alice', 'wide 日本語 👍🏽 '.repeat(200));
+  await terminal.see(/… .* more: Space shows all/);
+  await keep(terminal, 'folded');
+  await terminal.press('Up');
+  await terminal.type('b');
+  await terminal.see('Block bob?');
+  await terminal.type('y');
+  await terminal.see('You blocked bob. a accept again');
+  await keep(terminal, 'blocked');
+  await terminal.type('a');
+  await terminal.see('Write a message');
+
   await terminal.press('C-f');
   await terminal.see('Search');
   await terminal.type('salt');
@@ -186,7 +245,23 @@ async function play(node, terminal, alice, bob) {
   await terminal.press('C-t');
   await terminal.see('super admin');
   await keep(terminal, 'group');
+  await terminal.press('Down');
+  await terminal.type('p');
+  await terminal.see('Make bob an admin?');
+  await terminal.type('y');
+  await terminal.see(/bob .* admin │/);
+  await terminal.type('d');
+  await terminal.see('Take the role of admin from bob?');
+  await terminal.type('y');
+  await terminal.see((screen) => !/bob .* admin │/.test(screen) && screen.includes('p promote'));
   await terminal.type('m');
+  await terminal.see('open to everybody');
+  await terminal.type('2');
+  await terminal.see('Let only admins');
+  await terminal.type('y');
+  await terminal.see(row('add members', 'admins'));
+  await terminal.type('1');
+  await terminal.type('y');
   await terminal.see(row('add members', 'everybody'));
   await terminal.press('Right');
   await terminal.see(row('add members', 'admins'));
@@ -240,6 +315,40 @@ async function play(node, terminal, alice, bob) {
   if ((await terminal.ask('#{alternate_on}')) !== '0') throw new Error('the terminal was not given back');
   await terminal.close();
 
+  // From a shell, which gets the terminal back for a while.
+  await terminal.start(['bash', '--norc', '--noprofile', '-i'], { ...alice.env, PS1: 'shell> ' }, alice.home);
+  await terminal.see('shell>');
+  await terminal.type(`'${program}' chat --mouse`);
+  await terminal.press('Enter');
+  await terminal.see(row('●'));
+  // A click on the second conversation; the wheel above its messages.
+  await terminal.type('\u001b[<0;5;4M');
+  await terminal.see(row('│ bob'));
+  await terminal.see('Write a message');
+  await terminal.type('\u001b[<64;50;10M');
+  await terminal.see(/↓ \d+ more/);
+  await terminal.press('C-z');
+  await terminal.see('Stopped');
+  if ((await terminal.ask('#{alternate_on}')) !== '0') throw new Error('the shell has no terminal');
+  await terminal.type('fg');
+  await terminal.press('Enter');
+  await terminal.see('Write a message');
+  await terminal.press('C-k');
+  await terminal.type('picnic');
+  await terminal.press('Enter');
+  await terminal.see('Picnic by the lake · 2 members');
+  await terminal.press('C-c');
+  await terminal.see(/shell> *$/m);
+  await terminal.close();
+
+  // The window is closed.
+  await start();
+  await terminal.see(row('●'));
+  process.kill(Number(await terminal.ask('#{pane_pid}')), 'SIGHUP');
+  if ((await terminal.ended()) !== 0) throw new Error('chat did not end as it should when its window went');
+  if ((await terminal.ask('#{alternate_on}')) !== '0') throw new Error('the terminal was not given back with the window');
+  await terminal.close();
+
   // By name, without colours, and ended by a signal.
   await start('--no-color', 'bob');
   await terminal.see('Write a message');
@@ -256,19 +365,22 @@ mkdirSync(join(TARGET, 'logs'), { recursive: true });
 const place = mkdtempSync(join(tmpdir(), 'folkmoot-chat-'));
 const terminal = new Terminal({ folder: place });
 const node = new TestNode({ program, offset: await freeOffset(), name: 'chat-node' });
+const uploads = new Uploads();
 const began = Date.now();
 try {
+  await uploads.start();
   await node.start();
   const [alice, bob] = ['alice', 'bob'].map((name) => new Person(place, name));
   await Promise.all([alice, bob].map((person) => person.join(node.addresses.v3)));
   await alice.does('contacts', 'add', 'bob', bob.address);
   await bob.does('contacts', 'add', 'alice', alice.address);
-  await play(node, terminal, alice, bob);
+  await play(node, terminal, alice, bob, uploads);
   console.log(`ok    chat in a terminal of 80x24: ${((Date.now() - began) / 1000).toFixed(1)} s`);
 } catch (error) {
   console.log(`FAIL  chat: ${error?.stack ?? error}\n--- the node's last lines\n${node.tail()}`);
   process.exitCode = 1;
 } finally {
+  uploads.stop();
   await terminal.close();
   await stopAll();
   rmSync(place, { recursive: true, force: true });
