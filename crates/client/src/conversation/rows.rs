@@ -128,11 +128,8 @@ impl ConversationRow {
 
     /// Whether what is said in it reaches others.
     pub(crate) const fn is_usable(&self) -> bool {
-        let lost = matches!(
-            self.trouble,
-            Some((Trouble::LockedOut | Trouble::Forked, _))
-        );
-        self.active && !lost
+        let forked = matches!(self.trouble, Some((Trouble::Forked, _)));
+        self.active && !forked && !self.is_locked_out()
     }
 
     /// Waits no longer for a version that `own` has reached: the program is newer than when this

@@ -7,7 +7,6 @@
 
 use folkmoot_conversation::KeyPackageSecrets;
 use folkmoot_identity::{Identifier, InstallationSecret, UpdateBuilder};
-use folkmoot_wire::InboxId;
 use rusqlite::{Connection, OptionalExtension, params};
 use zeroize::Zeroizing;
 
@@ -61,7 +60,7 @@ pub(crate) async fn announce(
         successor.me.identifier == identifier && KeyPackages::renewal_ns(successor.made_ns) > now_ns
     };
     let successor = prepared.filter(fits);
-    let successor = successor.unwrap_or_else(|| Successor::make(inbox, &identifier, now_ns));
+    let successor = successor.unwrap_or_else(|| Successor::make(old, &identifier, now_ns));
     let me = &successor.me;
     let update = UpdateBuilder::new(inbox, now_ns);
     let update = if is_member(&state, old) {
@@ -97,15 +96,20 @@ fn is_member(state: &InboxState, me: &Me) -> bool {
 }
 
 impl Successor {
-    fn make(inbox: InboxId, identifier: &Identifier, now_ns: u64) -> Self {
+    fn make(old: &Me, identifier: &Identifier, now_ns: u64) -> Self {
         let secret = InstallationSecret::from_seed(&rand::random());
-        let me = Me::new(inbox, secret, identifier.clone());
+        let me = Self::in_place_of(old, secret, identifier.clone());
         let package = KeyPackages::make(&me.installation, now_ns);
         Self {
             me,
             key_package: package.secrets,
             made_ns: now_ns,
         }
+    }
+
+    /// An installation that understands what `old` does.
+    fn in_place_of(old: &Me, secret: InstallationSecret, identifier: Identifier) -> Me {
+        Me::new(old.inbox_id(), secret, identifier).announcing(old.installation.generation())
     }
 
     /// Makes the database this installation's, in one transaction: what was said stays, keys of the
@@ -162,7 +166,7 @@ impl Successor {
             .map_err(|cause| DbError::corrupt("relink.key_package", cause))?;
         let secret = InstallationSecret::from_seed(&seed);
         Ok(Some(Self {
-            me: Me::new(old.inbox_id(), secret, identifier),
+            me: Self::in_place_of(old, secret, identifier),
             key_package,
             made_ns: from_sql(made),
         }))

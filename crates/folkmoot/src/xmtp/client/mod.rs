@@ -45,7 +45,9 @@ commands! {
         #[command(after_help = "Example: folkmoot xmtp client revoke-installations -i INSTALLATION_ID")]
         RevokeInstallations(As<installations::RevokeInstallations>),
         /// Link this device again: a new installation takes its place, and the history stays
-        #[command(after_help = "For a device that was revoked, or lost groups for good. The wallet signs once.\n\nExample: folkmoot xmtp client relink")]
+        ///
+        /// For a device that was revoked, or lost groups for good. The wallet signs once.
+        #[command(after_help = "Example: folkmoot xmtp client relink")]
         Relink(As<installations::Relink>),
         /// Take the rights of all our other installations away
         #[command(after_help = "Example: folkmoot xmtp client revoke-all-other-installations")]

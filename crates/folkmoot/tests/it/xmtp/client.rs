@@ -282,10 +282,20 @@ fn the_last_account_stays() {
 fn what_could_not_be_sent_is_told_to_be_stored() {
     let net = Net::start();
     let (alice, bob) = (net.person(), net.person());
-    let dm = alice.json(&["conversations", "create-dm", &bob.address()]);
+    // A database has its name from the network, unless somebody gives it one.
+    let database = alice.home().join("one.db");
+    let database = ["--db-path", database.to_str().unwrap()];
+    let dm = alice.json(
+        &[
+            &["conversations", "create-dm", &bob.address()],
+            &database[..],
+        ]
+        .concat(),
+    );
     let dm = dm["id"].as_str().unwrap();
     let away = ["--node", "http://127.0.0.1:1"];
     let mut arguments = vec!["xmtp", "conversation", "send-text", dm, "at noon"];
+    arguments.extend(database);
     arguments.extend(["--idempotency-key", "noon", "--json"]);
     let output = alice
         .program()
