@@ -9,8 +9,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{Net, Person, conversations::id};
 use crate::support::text;
+
+use super::{Net, Person, conversations::id};
 
 /// A stream, and what it prints. It ends with the test.
 struct Stream {
@@ -236,8 +237,9 @@ fn a_second_stream_and_a_command_that_does_not_wait_are_refused() {
     )));
     // It stands still, and opens to nobody.
     stream.signal(Signal::STOP);
-    let (code, told) = bob.fails(&["xmtp", "client", "info", "--db-wait", "1"]);
-    assert_eq!(code, 5);
+    let output = bob.run(&["xmtp", "client", "info", "--db-wait", "1"]);
+    assert_eq!(output.status.code(), Some(5));
+    let told = text(&output.stderr);
     let waiting = format!("waiting for process {process}, which has ");
     assert!(told.starts_with(&waiting), "{told}");
     stream.signal(Signal::CONT);
