@@ -1,7 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+pub mod csi;
+pub mod delivery;
+pub mod hints;
 pub mod ns;
 pub mod sasl;
+pub mod sm;
 pub mod stanza;
 pub mod stream;
+pub mod subscription;
 pub mod xml;
