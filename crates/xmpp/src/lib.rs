@@ -3,7 +3,11 @@
 pub mod csi;
 pub mod delivery;
 pub mod hints;
+pub mod mam;
+pub mod moment;
+pub mod muc;
 pub mod ns;
+pub mod rsm;
 pub mod sasl;
 pub mod sm;
 pub mod stanza;

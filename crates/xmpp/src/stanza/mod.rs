@@ -248,6 +248,21 @@ impl Stanza {
         Ok(self.with(&element))
     }
 
+    /// The same stanza with every element of `xml` at the end, which this server wrote or read before.
+    #[must_use]
+    pub fn with_all(self, xml: &[u8]) -> Self {
+        let mut around = b"<r>".to_vec();
+        around.extend_from_slice(xml);
+        around.extend_from_slice(b"</r>");
+        let Ok(read) = Element::parse_below(ns::CLIENT, &around, Limits::SERVER) else {
+            debug_assert!(false, "what was written or read before is XML");
+            return self;
+        };
+        read.children().iter().fold(self, |stanza, child| {
+            stanza.with_written(child.name.clone(), &read.bytes_of(child))
+        })
+    }
+
     fn with_written(mut self, name: crate::xml::Name, bytes: &[u8]) -> Self {
         let mut content = BytesMut::with_capacity(self.content.len() + bytes.len());
         content.put_slice(&self.content);
