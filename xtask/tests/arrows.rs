@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("folkmoot-store", &["folkmoot-wire"]),
+    ("folkmoot-xmpp", &[]),
     (
         "folkmoot-node",
         &[
@@ -49,6 +50,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 /// Crates that no shipped crate may use.
 const DEVELOPMENT: &[&str] = &["folkmoot-fuzz", "folkmoot-testkit", "xtask"];
+/// Crates of rules alone.
+const PURE: &[&str] = &[
+    "folkmoot-conversation",
+    "folkmoot-identity",
+    "folkmoot-xmpp",
+];
 /// What the pure crates must not have: a runtime, sockets, storage.
 const IMPURE: &[&str] = &[
     "axum",
@@ -78,7 +85,7 @@ fn arrows_point_down_only() {
 #[test]
 fn pure_crates_own_no_runtime_socket_or_storage() {
     for (name, used) in dependencies() {
-        if ["folkmoot-identity", "folkmoot-conversation"].contains(&name.as_str()) {
+        if PURE.contains(&name.as_str()) {
             let wrong: Vec<_> = used
                 .iter()
                 .filter(|one| IMPURE.contains(&one.as_str()))

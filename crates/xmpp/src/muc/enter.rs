@@ -3,7 +3,7 @@
 use jid::{FullJid, Jid};
 
 use super::{
-    Affiliation, Environment, MUC, Occupant, Output, Past, Role, Room, Session,
+    Affiliation, MUC, Occupant, Output, Past, Role, Room, Session,
     occupant::{Item, PresenceChange, is_rooms_own, muc_user},
 };
 use crate::{
@@ -22,7 +22,7 @@ impl Room {
         stanza: &Stanza,
         from: FullJid,
         nick: String,
-        environment: &mut Environment<'_>,
+        now: Moment,
     ) -> Result<Vec<Output>, StanzaError> {
         let joins = stanza.child(MUC, "x").map(|x| stanza.open(x));
         let joins = joins.transpose().map_err(|_| Condition::BadRequest)?;
@@ -33,12 +33,12 @@ impl Room {
                 // Whoever joins again has lost track of everything.
                 let mut outputs = self.update(&from, stanza);
                 outputs.retain(|output| !matches!(output, Output::Send(sent) if sent.to.as_ref() == Some(&from.clone().into())));
-                outputs.extend(self.welcome(&from, &nick, &x, &[], environment.now));
+                outputs.extend(self.welcome(&from, &nick, &x, &[], now));
                 Ok(outputs)
             }
             (Some(current), _) => self.change_nick(stanza, &from, &current, nick),
             (None, None) => Ok(vec![Output::Send(self.not_inside(&from, &nick))]),
-            (None, Some(x)) => self.enter(stanza, from, nick, &x, environment),
+            (None, Some(x)) => self.enter(stanza, from, nick, &x, now),
         }
     }
 
@@ -48,7 +48,7 @@ impl Room {
         from: FullJid,
         nick: String,
         x: &Element,
-        environment: &mut Environment<'_>,
+        now: Moment,
     ) -> Result<Vec<Output>, StanzaError> {
         let account = from.to_bare();
         self.may_enter(&account, x)?;
@@ -78,7 +78,7 @@ impl Room {
             outputs.push(Output::Send(presence));
         }
         let created: &[u16] = if self.locked && is_first { &[201] } else { &[] };
-        outputs.extend(self.welcome(&from, &nick, x, created, environment.now));
+        outputs.extend(self.welcome(&from, &nick, x, created, now));
         Ok(outputs)
     }
 

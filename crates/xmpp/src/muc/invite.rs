@@ -101,9 +101,9 @@ impl Room {
         let to = decline.attribute("to").and_then(|to| Jid::new(to).ok());
         let to = to.ok_or(Condition::JidMalformed)?;
         // Only to who could have invited: an answer is no way to write to strangers.
-        let inside = self.everybody().any(|(session, occupant)| {
-            Jid::from(session.clone()) == to || Jid::from(occupant.account.clone()) == to
-        });
+        let inside = self
+            .everybody()
+            .any(|(session, occupant)| to == *session || to == occupant.account);
         if !inside {
             return Err(Condition::ItemNotFound.into());
         }

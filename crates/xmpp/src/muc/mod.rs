@@ -265,15 +265,15 @@ impl Room {
         let done = match (stanza.kind, nick) {
             (Type::Presence(PresenceType::Error), _) => self.bounced(&stanza, &from),
             (Type::Presence(PresenceType::Available), Some(nick)) => {
-                self.available(&stanza, from, nick, environment)
+                self.available(&stanza, from, nick, environment.now)
             }
             (Type::Presence(PresenceType::Available), None) => {
                 Err(StanzaError::new(Condition::JidMalformed).text("a nickname is missing"))
             }
             (Type::Presence(PresenceType::Unavailable), _) => Ok(self.leave(&stanza, &from)),
             (Type::Presence(_), _) => Ok(Vec::new()),
-            (Type::Message(kind), Some(nick)) => self.to_occupant(&stanza, kind, &from, &nick),
-            (Type::Message(kind), None) => self.to_room(&stanza, kind, &from, environment),
+            (Type::Message(kind), Some(nick)) => self.say_to_occupant(&stanza, kind, &from, &nick),
+            (Type::Message(kind), None) => self.say_to_room(&stanza, kind, &from, environment),
             (Type::Iq(kind), Some(nick)) => self.query_occupant(&stanza, kind, &from, &nick),
             (Type::Iq(kind), None) => self.query_room(&stanza, kind, &from, environment),
         };

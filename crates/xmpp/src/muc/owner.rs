@@ -6,7 +6,7 @@ use jid::{BareJid, FullJid, Jid};
 use xmpp_parsers::data_forms::{DataForm, DataFormType};
 
 use super::{
-    Affiliation, MUC_OWNER, MUC_USER, Member, Output, Role, Room, addresses_in, leave::Removal,
+    Affiliation, MUC_OWNER, MUC_USER, Output, Role, Room, addresses_in, leave::Removal,
     occupant::PresenceChange,
 };
 use crate::{
@@ -107,10 +107,7 @@ impl Room {
             }
         }
         for account in accounts {
-            let member = self
-                .members
-                .entry(account.clone())
-                .or_insert_with(Member::default);
+            let member = self.members.entry(account.clone()).or_default();
             // An owner is not made less by standing in the list of admins.
             if member.affiliation < affiliation {
                 member.affiliation = affiliation;

@@ -17,7 +17,7 @@ const PAST: usize = 100;
 
 impl Room {
     /// A message for the room itself.
-    pub(super) fn to_room(
+    pub(super) fn say_to_room(
         &mut self,
         stanza: &Stanza,
         kind: MessageType,
@@ -155,7 +155,7 @@ impl Room {
     }
 
     /// A message for one occupant.
-    pub(super) fn to_occupant(
+    pub(super) fn say_to_occupant(
         &mut self,
         stanza: &Stanza,
         kind: MessageType,
