@@ -2,11 +2,14 @@
 
 pub mod csi;
 pub mod delivery;
+pub mod disco;
+pub mod forms;
 pub mod hints;
 pub mod mam;
 pub mod moment;
 pub mod muc;
 pub mod ns;
+pub mod roster;
 pub mod rsm;
 pub mod sasl;
 pub mod sm;

@@ -5,7 +5,7 @@ use std::fmt;
 use jid::Jid;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
-use crate::xml::{Element, Limits, Markup};
+use crate::xml::{Element, Markup};
 
 /// The namespace of delays.
 pub const DELAY: &str = "urn:xmpp:delay";
@@ -41,7 +41,7 @@ impl Moment {
         out.open("delay").attribute("xmlns", DELAY);
         out.attribute("from", from.as_str());
         out.attribute("stamp", &self.to_string()).end();
-        Element::parse(&out.into_bytes(), Limits::CLIENT).expect("what Markup wrote is one element")
+        out.into_element("")
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     hints::Traits,
     ns,
     stanza::{Condition, MessageType, Stanza, StanzaError},
-    xml::{Child, Element, Limits, Markup},
+    xml::{Child, Element, Markup},
 };
 
 /// Messages kept in memory for who enters.
@@ -211,14 +211,14 @@ pub(super) fn stanza_id(id: &str, by: &BareJid) -> Element {
     let mut out = Markup::default();
     out.open("stanza-id").attribute("xmlns", STANZA_ID);
     out.attribute("id", id).attribute("by", by.as_str()).end();
-    Element::parse(&out.into_bytes(), Limits::CLIENT).expect("what Markup wrote is one element")
+    out.into_element("")
 }
 
 /// The empty `x` by which a client knows a private message of a room.
 fn private_mark() -> Element {
     let mut out = Markup::default();
     out.open("x").attribute("xmlns", MUC_USER).end();
-    Element::parse(&out.into_bytes(), Limits::CLIENT).expect("what Markup wrote is one element")
+    out.into_element("")
 }
 
 fn subjects_of(message: &Stanza) -> Vec<u8> {

@@ -222,8 +222,7 @@ impl StanzaError {
             out.raw(&bytes);
         }
         out.close("error");
-        Element::parse_below(ns::CLIENT, &out.into_bytes(), Limits::SERVER)
-            .expect("what Markup wrote is one element")
+        out.into_element(ns::CLIENT)
     }
 
     /// Reads an `error` element. Unknown conditions count as undefined ones, a missing type as

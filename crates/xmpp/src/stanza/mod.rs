@@ -172,7 +172,7 @@ impl Stanza {
     ///
     /// None that its having been read as part of this stanza allows.
     pub fn open(&self, child: &Child) -> Result<Element, XmlError> {
-        Element::parse_below(ns::CLIENT, &self.bytes_of(child), Limits::SERVER)
+        Element::parse_below(ns::CLIENT, &self.bytes_of(child), Limits::OWN)
     }
 
     /// One of [`Self::children`] as a tree.
@@ -254,7 +254,7 @@ impl Stanza {
         let mut around = b"<r>".to_vec();
         around.extend_from_slice(xml);
         around.extend_from_slice(b"</r>");
-        let Ok(read) = Element::parse_below(ns::CLIENT, &around, Limits::SERVER) else {
+        let Ok(read) = Element::parse_below(ns::CLIENT, &around, Limits::OWN) else {
             debug_assert!(false, "what was written or read before is XML");
             return self;
         };
@@ -419,7 +419,7 @@ impl Stanza {
 fn written(tree: &minidom::Element) -> Option<Element> {
     let mut bytes = Vec::new();
     tree.write_to(&mut bytes).ok()?;
-    Element::parse(&bytes, Limits::SERVER).ok()
+    Element::parse(&bytes, Limits::OWN).ok()
 }
 
 #[cfg(test)]

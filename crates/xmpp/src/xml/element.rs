@@ -165,7 +165,31 @@ impl Element {
     /// None that its having been read as part of this element allows.
     pub fn open(&self, child: &Child) -> Result<Self, XmlError> {
         let bytes = &self.content[child.range.clone()];
-        Self::parse_below(self.name.namespace.as_str(), bytes, Limits::SERVER)
+        Self::parse_below(self.name.namespace.as_str(), bytes, Limits::OWN)
+    }
+
+    /// The first child of that name as an element of its own.
+    #[must_use]
+    pub fn open_child(&self, namespace: &str, local: &str) -> Option<Self> {
+        self.open(self.child(namespace, local)?).ok()
+    }
+
+    /// The children of that name, each as an element of its own.
+    pub fn open_children<'a>(
+        &'a self,
+        namespace: &'a str,
+        local: &'a str,
+    ) -> impl Iterator<Item = Self> + 'a {
+        self.children
+            .iter()
+            .filter(move |child| child.name.is(namespace, local))
+            .filter_map(|child| self.open(child).ok())
+    }
+
+    /// The text in the first child of that name.
+    #[must_use]
+    pub fn text_of(&self, namespace: &str, local: &str) -> Option<String> {
+        self.open_child(namespace, local)?.text().ok()
     }
 
     /// The text directly in it, references resolved.

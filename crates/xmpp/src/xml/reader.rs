@@ -41,6 +41,12 @@ impl Limits {
         depth: 64,
         children: 1024,
     };
+    /// What this server wrote itself: a roster or a list may be longer than any peer's element.
+    pub(crate) const OWN: Self = Self {
+        element_bytes: usize::MAX,
+        depth: 1024,
+        children: usize::MAX,
+    };
 }
 
 /// Why bytes are not what may stand in a stream. The stream ends with it.

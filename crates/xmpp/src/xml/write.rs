@@ -1,5 +1,7 @@
 //! Writing XML into a buffer: escaped text and attributes, nothing else to get wrong.
 
+use super::{Element, Limits};
+
 /// Writes `text` so that it may stand between tags and in attributes of either quote.
 ///
 /// ```
@@ -78,6 +80,11 @@ impl Markup {
         }
     }
 
+    /// Writes an element that holds text alone.
+    pub fn with_text(&mut self, name: &str, text: &str) -> &mut Self {
+        self.open(name).text(text).close(name)
+    }
+
     /// Writes text.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.leave_tag();
@@ -114,6 +121,17 @@ impl Markup {
     pub fn into_bytes(mut self) -> Vec<u8> {
         self.leave_tag();
         self.out
+    }
+
+    /// The one element that was written, where the default namespace is `around`.
+    ///
+    /// # Panics
+    ///
+    /// When anything but one element was written, which is a mistake in this crate.
+    #[must_use]
+    pub(crate) fn into_element(self, around: &str) -> Element {
+        Element::parse_below(around, &self.into_bytes(), Limits::OWN)
+            .expect("what Markup wrote is one element")
     }
 
     fn leave_tag(&mut self) {
