@@ -14,6 +14,7 @@ pub(crate) mod overrun;
 mod parked;
 mod portions;
 mod publish;
+pub(crate) mod pushed;
 mod readd;
 mod receive;
 pub(crate) mod retry;

@@ -25,6 +25,7 @@ use crate::{
         intent::Wish,
         live::LiveState,
         overrun::is_overrun,
+        pushed,
         rows::{self, Batch, ConversationRow, Overwrite},
     },
     db::Durability,
@@ -444,6 +445,51 @@ impl Conversations {
                 Err(Error::Conversation(ConversationError::NotFound(_))) => {}
                 Err(cause) => return Err(cause),
             }
+        }
+        Ok(joined)
+    }
+
+    /// Reads an envelope of any conversation that came by another way than a sync or a stream, as
+    /// [`Conversation::process_streamed_message`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversationError::NotFound`] when we are not in it yet, or as there.
+    pub async fn process_streamed_message(&self, envelope: &[u8]) -> Result<Vec<Message>, Error> {
+        let envelope = pushed::read(envelope)?;
+        self.get(&envelope.group_id).await?;
+        self.core.take_pushed(envelope).await
+    }
+
+    /// Joins the conversation that a welcome leads to, which came by another way than a sync or a
+    /// stream: an encoded `WelcomeMessage` or, on d14n, `OriginatorEnvelope`. Asks the network, as
+    /// joining always does, and takes what else waits there, in its order. Gives the conversation,
+    /// also when it was joined before, and those that were joined with it; none, if the welcome leads
+    /// nowhere.
+    ///
+    /// # Errors
+    ///
+    /// [`ConversationError::Envelope`] for bytes that are no welcome,
+    /// [`ConversationError::OtherInstallation`]; what the network or the database says.
+    pub async fn process_welcome_message(
+        &self,
+        envelope: &[u8],
+    ) -> Result<Vec<Conversation>, Error> {
+        let welcome = pushed::read_welcome(envelope)?;
+        if welcome.welcome.destination != self.core.me.key() {
+            let other = welcome.welcome.destination;
+            return Err(ConversationError::OtherInstallation(other).into());
+        }
+        let mut joined = self.sync().await?;
+        let known = |rows: Vec<ConversationRow>| {
+            rows.into_iter()
+                .find(|row| row.kind.is_visible() && row.welcome_id == Some(welcome.sequence))
+        };
+        let rows = self.core.db.read(|db| Ok(rows::conversations(db)?)).await?;
+        if let Some(row) = known(rows)
+            && !joined.iter().any(|one| *one.id() == row.id)
+        {
+            joined.push(Conversation::new(Arc::clone(&self.core), row));
         }
         Ok(joined)
     }

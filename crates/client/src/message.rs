@@ -295,6 +295,24 @@ pub(crate) fn message(db: &Connection, id: &MessageId) -> rusqlite::Result<Optio
         .optional()
 }
 
+/// What the network put at a place of a group's log: a message, or the entry about a commit.
+pub(crate) fn at_place(
+    db: &Connection,
+    group: &GroupId,
+    (originator, sequence): (u32, u64),
+) -> rusqlite::Result<Vec<Message>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM message
+         WHERE group_id = ?1 AND originator = ?2 AND sequence = ?3 ORDER BY local"
+    );
+    db.prepare_cached(&sql)?
+        .query_map(
+            params![group.as_bytes(), originator, to_sql(sequence)],
+            read_message,
+        )?
+        .collect()
+}
+
 /// Messages after a place in the streams, in their order: at most `limit`, and no more once they
 /// come to [`READ_AT_ONCE`].
 pub(crate) fn after_position(
@@ -580,11 +598,13 @@ fn react(reactions: &mut Vec<Message>, one: &Message, reaction: &Reaction) {
     }
 }
 
+pub(crate) fn message_id(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageId> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    MessageId::try_from(bytes).map_err(|_| strange(column))
+}
+
 fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
-    let id = |column: usize| -> rusqlite::Result<MessageId> {
-        let bytes = row.get_ref(column)?.as_blob()?;
-        MessageId::try_from(bytes).map_err(|_| strange(column))
-    };
+    let id = |column: usize| message_id(row, column);
     let reference = match row.get_ref(8)? {
         rusqlite::types::ValueRef::Null => None,
         _ => Some(id(8)?),

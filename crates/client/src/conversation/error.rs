@@ -8,7 +8,7 @@ use folkmoot_conversation::{
     leave::LeaveError,
     membership::PlanError,
 };
-use folkmoot_wire::{GroupId, InboxId, MessageId};
+use folkmoot_wire::{GroupId, InboxId, InstallationKey, MessageId};
 
 /// Why something could not be done in a conversation.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -77,6 +77,14 @@ pub enum ConversationError {
          it can take part"
     )]
     Forked(u64),
+    /// Bytes that are no envelope of a node.
+    #[error("these bytes are no envelope: {field}: {cause}")]
+    Envelope {
+        /// Where in them.
+        field: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The identity logs that a commit refers to could not be fetched.
     #[error("identity logs that a change depends on could not be fetched")]
     IdentitiesUnknown,
@@ -107,6 +115,12 @@ pub enum ConversationError {
     /// An inbox that is not a member.
     #[error("inbox {0} is not a member")]
     NotMember(InboxId),
+    /// An envelope of another conversation.
+    #[error("the envelope is of conversation {0}")]
+    OtherConversation(GroupId),
+    /// A welcome to somebody else.
+    #[error("the welcome is for installation {0}")]
+    OtherInstallation(InstallationKey),
     /// Something came that fits no commit that was met here.
     #[error(
         "this installation seems to have parted from the group: envelope {0} fits nothing that it \
@@ -160,6 +174,10 @@ impl ConversationError {
             Self::Paused(version) => format!("use a program that understands version {version}"),
             Self::ClockBehind { .. } => "set this machine's clock, then sync again".into(),
             Self::Crowded => "try again".into(),
+            Self::Envelope { .. } => {
+                "hand over the bytes of the notification as the node wrote them".into()
+            }
+            Self::OtherConversation(_) => "hand it to that conversation".into(),
             Self::AppDataOff => "build it with `app_data_groups`, or say \
                                  XMTP_APP_DATA_GROUPS=true on the command line"
                 .into(),

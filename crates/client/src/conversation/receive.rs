@@ -43,11 +43,14 @@ const PAST_EPOCHS: u64 = 3;
 
 /// From where envelopes come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Source {
+pub(super) enum Source {
     /// The node answered a question: nothing is missing before them.
     Query,
     /// A stream brought them.
     Stream,
+    /// They came by another way: nothing is known about what was before them, nor whether they are
+    /// of this group at all.
+    Push,
 }
 
 /// Whether the log of a group leaves us behind, as far as the present look at it shows.
@@ -62,7 +65,7 @@ pub(crate) enum Parted {
 }
 
 /// How to go on after an envelope.
-enum Step {
+pub(super) enum Step {
     Next,
     /// Something before it was missed: the node must be asked.
     Missing,
@@ -272,6 +275,17 @@ impl Loaded {
             return Ok(Step::Next);
         };
         let hash: [u8; 32] = Sha256::digest(&envelope.data).into();
+        if let Some(id) = self.pushed.remove(&hash) {
+            batch.delivered.push(Delivered {
+                id,
+                created_ns: Some(envelope.created_ns),
+                place: Some((envelope.originator, envelope.sequence)),
+                expire_ns: None,
+            });
+            batch.shown.push(hash);
+            self.pass(batch, envelope);
+            return Ok(Step::Next);
+        }
         let step = match self.sent.get(&hash) {
             Some(intent) => self.own(core, batch, envelope, &header, *intent).await?,
             None => self.foreign(core, batch, envelope, &header, source).await?,
@@ -368,7 +382,7 @@ impl Loaded {
     }
 
     /// Something that somebody else sent.
-    async fn foreign(
+    pub(super) async fn foreign(
         &mut self,
         core: &Arc<Core>,
         batch: &mut Batch,
@@ -641,7 +655,7 @@ impl Loaded {
             ProcessError::FutureEpoch { .. } if source == Source::Query => Ok(Step::Parted),
             // A stream may also bring a commit before a proposal that it takes in.
             ProcessError::FutureEpoch { .. } | ProcessError::MissingProposal
-                if source == Source::Stream =>
+                if source != Source::Query =>
             {
                 Ok(Step::Missing)
             }
@@ -650,7 +664,7 @@ impl Loaded {
                     group = %self.row.id, sequence = envelope.sequence, %cause,
                     "a message cannot be read"
                 );
-                if cause == ProcessError::Undecryptable {
+                if cause == ProcessError::Undecryptable && source != Source::Push {
                     self.suspect(batch, envelope);
                 }
                 if header.content == ContentType::Commit {

@@ -283,6 +283,10 @@ pub(crate) struct Batch {
     pub(crate) early: Vec<GroupEnvelope>,
     /// Those of them that were read, by originator and sequence.
     pub(crate) read_early: Vec<(u32, u64)>,
+    /// Messages that were opened before the log shows them: the hashes of their envelopes, their ids.
+    pub(crate) pushed: Vec<([u8; 32], MessageId)>,
+    /// Hashes of those that the log has shown.
+    pub(crate) shown: Vec<[u8; 32]>,
     /// This installation lost the group and wants to be added again.
     pub(crate) wants_readd: Option<InstallationKey>,
     /// Installations that said something, and in which epoch.
@@ -335,6 +339,8 @@ impl Batch {
             && self.left.is_empty()
             && self.commits.is_empty()
             && self.early.is_empty()
+            && self.pushed.is_empty()
+            && self.shown.is_empty()
             && self.wants_readd.is_none()
             && self.heard.is_empty()
             && self.readded.is_empty()
@@ -477,6 +483,7 @@ impl Batch {
             ])?;
         }
         self.write_early(db, group)?;
+        self.write_pushed(db, group)?;
         if let Some(me) = self.wants_readd {
             Readd::want(db, group, me, self.now_ns)?;
         }
@@ -921,6 +928,7 @@ pub(crate) fn delete_conversation(db: &Connection, id: &GroupId) -> rusqlite::Re
         "DELETE FROM pending_removal WHERE group_id = ?1",
         "DELETE FROM commit_log WHERE group_id = ?1",
         "DELETE FROM early_message WHERE group_id = ?1",
+        "DELETE FROM pushed_message WHERE group_id = ?1",
         "DELETE FROM readd WHERE group_id = ?1",
         "DELETE FROM heard WHERE group_id = ?1",
     ] {
@@ -968,6 +976,7 @@ pub(crate) fn await_being_added(db: &Connection, me: InboxId) -> rusqlite::Resul
                  checked_ns = 0 WHERE id = ?1",
             "DELETE FROM mls_state WHERE group_id = ?1",
             "DELETE FROM early_message WHERE group_id = ?1",
+            "DELETE FROM pushed_message WHERE group_id = ?1",
             "DELETE FROM readd WHERE group_id = ?1",
         ] {
             db.execute(sql, [id.as_bytes()])?;

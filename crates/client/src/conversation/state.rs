@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use folkmoot_conversation::{Group, Leaf, context::Context, judge::CommitSummary};
-use folkmoot_wire::{GroupId, InboxId, VectorClock};
+use folkmoot_wire::{GroupId, InboxId, MessageId, VectorClock};
 
 use super::{
     ConversationError,
@@ -15,6 +15,7 @@ use super::{
     core::Core,
     early,
     intent::{Intent, IntentState},
+    pushed,
     receive::Parted,
     rows::{self, Batch, ConversationRow, CursorKind, IntentChange, Written},
 };
@@ -68,6 +69,8 @@ pub(crate) struct Loaded {
     pub(crate) leaving: BTreeSet<InboxId>,
     /// Messages may be kept that came before the commit that leads to their epoch.
     pub(crate) early: bool,
+    /// What was opened before the log showed it: hashes of envelopes, and what was in them.
+    pub(crate) pushed: HashMap<[u8; 32], MessageId>,
     /// The hash of our commit that is under way, and what it does: it was judged before it went
     /// out, and the verdict follows from the commit, its epoch and places in identity logs, of
     /// which none changes until it is merged.
@@ -112,10 +115,11 @@ impl State {
                         rows::intents(db, &id)?,
                         rows::leaving(db, &id)?,
                         early::are_kept(db, &id)?,
+                        pushed::opened(db, &id)?,
                     )))
                 })
                 .await?;
-            let (mut row, mls, cursor, intents, leaving, early) =
+            let (mut row, mls, cursor, intents, leaving, early, pushed) =
                 stored.ok_or_else(|| ConversationError::NotFound(self.id.clone()))?;
             row.outgrow(&core.version);
             let group = if mls.is_empty() {
@@ -136,6 +140,7 @@ impl State {
                 read_before: BTreeSet::new(),
                 leaving: leaving.into_iter().collect(),
                 early,
+                pushed: pushed.into_iter().collect(),
                 judged: None,
                 intents: intents
                     .into_iter()

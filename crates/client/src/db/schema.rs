@@ -19,6 +19,7 @@ const MIGRATIONS: &[&[&str]] = &[
     &[include_str!("schema_v3/readd.sql")],
     &[include_str!("schema_v4/heard.sql")],
     &[include_str!("schema_v5/relink.sql")],
+    &[include_str!("schema_v6/pushed_message.sql")],
 ];
 
 /// Brings the file to the newest form, or refuses one that is newer than this program.

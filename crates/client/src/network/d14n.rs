@@ -30,7 +30,7 @@ use prost::Message;
 use tokio::sync::Mutex;
 use tonic::Status;
 
-use self::envelope::Opened;
+pub(super) use self::envelope::Opened;
 use super::{
     CommitLogEntry, ContractAnswer, Cursor, GroupEnvelope, IdentityEntry, IdentityLog, Network,
     NetworkError, NetworkOptions, Newest, OutgoingCommitLogEntry, OutgoingMessage, Page,

@@ -12,6 +12,7 @@ mod d14n;
 mod environment;
 mod error;
 mod link;
+pub(crate) mod pushed;
 mod subscription;
 mod v3;
 

@@ -17,6 +17,7 @@ mod lies;
 mod overrun;
 mod pausing;
 mod people;
+mod pushed;
 mod races;
 mod recovery;
 mod relay;

@@ -61,6 +61,11 @@ impl World {
         Self::new(self.generation).await
     }
 
+    /// By which generation of services clients reach the node.
+    pub(crate) const fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// What all clients have in common.
     fn builder(&self) -> ClientBuilder {
         Client::builder()

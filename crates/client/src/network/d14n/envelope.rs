@@ -23,7 +23,7 @@ use crate::network::{
 /// An envelope without its wrappings. Their signatures are the network's own affair: what is inside
 /// proves itself, or is refused by whoever reads it.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(in crate::network) struct Opened {
     pub(super) originator: u32,
     pub(super) sequence: u64,
     /// Unix time in nanoseconds.
@@ -64,7 +64,7 @@ impl Inside {
 impl Opened {
     /// Takes off the wrappings. Only the outermost, which says where the envelope stands, must be
     /// readable.
-    pub(super) fn open(envelope: OriginatorEnvelope) -> Result<Self, Wrong> {
+    pub(in crate::network) fn open(envelope: OriginatorEnvelope) -> Result<Self, Wrong> {
         let bytes = envelope.unsigned_originator_envelope.len();
         let numbered = UnsignedOriginatorEnvelope::decode(envelope.unsigned_originator_envelope)
             .map_err(|cause| Wrong::new("unsigned_originator_envelope", cause))?;
@@ -121,7 +121,7 @@ impl Opened {
     }
 
     /// The group message, if it is one.
-    pub(super) fn group_envelope(self) -> Option<GroupEnvelope> {
+    pub(in crate::network) fn group_envelope(self) -> Option<GroupEnvelope> {
         let inside = self.inside?;
         let Some(Payload::GroupMessage(message)) = inside.payload else {
             return None;
@@ -167,7 +167,7 @@ impl Opened {
     }
 
     /// The welcome, if it is one.
-    pub(super) fn welcome_envelope(self) -> Option<WelcomeEnvelope> {
+    pub(in crate::network) fn welcome_envelope(self) -> Option<WelcomeEnvelope> {
         use mls::welcome_message_input::Version;
         let inside = self.inside?;
         let Some(Payload::WelcomeMessage(message)) = inside.payload else {
