@@ -9,6 +9,7 @@ pub mod mam;
 pub mod moment;
 pub mod muc;
 pub mod ns;
+pub mod presence;
 pub mod roster;
 pub mod rsm;
 pub mod sasl;

@@ -9,7 +9,7 @@ use super::{Affiliation, MUC_USER, OCCUPANT_ID, Role, Room, Standing, Whois};
 use crate::{
     sasl::Hash,
     stanza::{PresenceType, Stanza},
-    xml::{Child, Element, Limits, Markup},
+    xml::{Child, Element, Markup},
 };
 
 /// Somebody in a room, with one nickname and one session or more.
@@ -90,7 +90,7 @@ pub(super) fn muc_user(item: &Item<'_>, codes: &[u16], destroy: Option<&[u8]>) -
             .end();
     }
     out.close("x");
-    Element::parse(&out.into_bytes(), Limits::CLIENT).expect("what Markup wrote is one element")
+    out.into_element("")
 }
 
 /// Whether a payload is one that only rooms may write.
@@ -113,7 +113,7 @@ impl Room {
         out.open("occupant-id").attribute("xmlns", OCCUPANT_ID);
         out.attribute("id", &occupant_id(&self.secret, account))
             .end();
-        Element::parse(&out.into_bytes(), Limits::CLIENT).expect("what Markup wrote is one element")
+        out.into_element("")
     }
 
     /// What somebody in the room is and may do.
