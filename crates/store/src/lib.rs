@@ -10,6 +10,7 @@ mod postgres;
 mod signatures;
 mod sqlite;
 mod topic_log;
+pub mod xmpp;
 
 pub use address::{Address, AddressChange, AddressIndex, AddressKind};
 pub use commit_log::{CommitLog, CommitLogEntry, NewCommitLogEntry};
