@@ -4,8 +4,9 @@
 import { deepStrictEqual as same, ok, rejects, strictEqual } from 'node:assert';
 import { randomBytes } from 'node:crypto';
 
-import { ALLOWED, DENIED, UNKNOWN, agree, textsOf, twoDevices, welcomesTo } from './lib/words.mjs';
 import { eventually } from './lib/time.mjs';
+import { ALLOWED, DENIED, UNKNOWN, agree, both, textsOf, twoDevices, welcomesTo } from './lib/words.mjs';
+import { lostDevices } from './lost.mjs';
 
 /**
  * The scenarios. `pages: false`: not with an SDK in a page, which has no files and no process;
@@ -420,56 +421,6 @@ export const encounters = [
     },
   },
   {
-    name: 'revocation',
-    seconds: 120,
-    async run(world) {
-      const bob = await world.stranger('bob');
-      const phone = await world.person('alice', { own: true });
-      const lost = await world.secondDevice(phone, { sdk: world.suite.other, own: true });
-      const group = await bob.group([phone]);
-      await Promise.all([phone.meets(group), lost.meets(group)]);
-      await bob.say(group, 'to both');
-      await lost.sees(group, ['to both']);
-      await phone.revokeOthers();
-      same((await phone.inboxState()).installations, [phone.installation]);
-      same((await lost.inboxState()).installations, [phone.installation]);
-      await eventually('the lost device is out', 60, async () => {
-        await bob.say(group, 'who is there?');
-        await phone.read(group);
-        return !(await lost.read(group)).active;
-      });
-      await bob.say(group, 'only to one');
-      ok((await phone.texts(group)).includes('only to one'));
-      ok(!(await lost.texts(group)).includes('only to one'));
-      await agree(group, [bob, phone]);
-    },
-  },
-  {
-    name: 'revocation without a client',
-    seconds: 120,
-    async run(world) {
-      const [bob, helper] = await both(world, 'bob', 'helper');
-      const lost = await world.person('alice', { own: true });
-      const laptop = await world.secondDevice(lost, { sdk: world.suite.other, own: true });
-      const group = await bob.group([laptop]);
-      await Promise.all([lost.meets(group), laptop.meets(group)]);
-      // Whoever has the account's key needs neither a database nor a client for it.
-      await helper.revokeFor(lost, lost.installation);
-      for (const one of [laptop, lost]) same((await one.inboxState()).installations, [laptop.installation], one.who);
-      await eventually('the lost device is out', 60, async () => {
-        await laptop.read(group);
-        await laptop.say(group, 'who is there?');
-        await bob.read(group);
-        await bob.say(group, 'we are');
-        return !(await lost.read(group)).active;
-      });
-      await bob.say(group, 'only to one');
-      ok((await laptop.texts(group)).includes('only to one'));
-      ok(!(await lost.texts(group)).includes('only to one'));
-      await agree(group, [bob, laptop]);
-    },
-  },
-  {
     name: 'two commits at once',
     seconds: 120,
     async run(world) {
@@ -614,55 +565,6 @@ export const encounters = [
     },
   },
   {
-    name: 'a key package that ran out',
-    needs: 'ours',
-    long: true,
-    seconds: 150,
-    async run(world) {
-      const ours = { sdk: 'ours' };
-      const official = [world.suite.sdk, world.suite.other].find((sdk) => sdk !== 'ours');
-      const [alice, dave] = [await world.person('alice'), await world.person('dave', { sdk: official })];
-      const bob = await world.person('bob', ours);
-      const group = await alice.group([bob, dave]);
-      await Promise.all([bob.meets(group), dave.meets(group)]);
-      await alice.say(group, 'before');
-      await bob.sees(group, ['before']);
-
-      // What carol uploads is over in a moment; who is there in time takes the commit with it.
-      const seconds = 10;
-      const over = Date.now() + seconds * 1000;
-      const carol = await world.person('carol', { ...ours, packageSeconds: seconds });
-      await alice.add(group, carol);
-      await alice.say(group, 'during');
-      await eventually('it is over', seconds + 20, () => Date.now() > over + 1000);
-      await bob.read(group);
-      const { trouble } = await bob.state(group);
-      ok(/expired/.test(trouble), `bob says at once that he cannot follow: ${trouble}`);
-      await rejects(bob.say(group, 'hello?'), 'who cannot follow speaks');
-      ok((await bob.texts(group)).includes('before'), 'what was said stays readable');
-      await dave.read(group);
-      await dave.say(group, 'dave follows');
-
-      // He asks by himself, and a super admin's client of ours adds him again. An official one does
-      // not answer, so there its person does it.
-      if (alice.sdk !== 'ours') {
-        await alice.remove(group, bob);
-        await alice.add(group, bob);
-      }
-      await eventually('bob is back', 60, async () => {
-        await alice.sync();
-        await bob.sync();
-        await bob.read(group);
-        return (await bob.state(group)).trouble === null;
-      });
-      await bob.say(group, 'here again');
-      for (const one of [alice, dave]) ok((await one.texts(group)).includes('here again'), one.who);
-      await alice.say(group, 'welcome back');
-      ok((await bob.texts(group)).includes('welcome back'));
-      await agree(group, [alice, dave, bob]);
-    },
-  },
-  {
     name: 'plain streams',
     async run(world) {
       // Ours without the bidirectional streams that it would choose; official ones know no others.
@@ -783,12 +685,8 @@ export const encounters = [
       world.note(`${numbers} of ${said} texts, six kills`);
     },
   },
+  ...lostDevices,
 ];
-
-/** People of both makes in turn. */
-function both(world, ...names) {
-  return Promise.all(names.map((name, index) => (index % 2 ? world.stranger(name) : world.person(name))));
-}
 
 /** Speaks until the new device is in: members' devices are looked up every few seconds. */
 async function joinsAsTheySpeak(group, device, speakers) {

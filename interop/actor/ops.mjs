@@ -215,6 +215,14 @@ export function operations(sdk) {
       };
     },
 
+    /** The installations of a member's inbox, as they stand in the conversation. */
+    async devices({ who, id, inbox }) {
+      const found = await conversation(who, id);
+      await found.sync();
+      const member = (await found.members()).find((one) => one.inboxId === inbox);
+      return [...member.installationIds].sort();
+    },
+
     /** Who has said to have read. */
     async lastRead({ who, id }) {
       const times = await (await conversation(who, id)).lastReadTimes();
@@ -293,10 +301,12 @@ export function operations(sdk) {
       return (await conversation(who, id)).consentState();
     },
 
-    /** The inbox's accounts and installations, fresh from the network. */
-    async inbox({ who }) {
+    /** The accounts and installations of the own inbox, or of `inbox`, fresh from the network. */
+    async inbox({ who, inbox }) {
       const { preferences } = at(who).client;
-      const state = await (preferences.fetchInboxState ?? preferences.inboxState).call(preferences);
+      const [state] = inbox
+        ? await preferences.fetchInboxStates([inbox])
+        : [await (preferences.fetchInboxState ?? preferences.inboxState).call(preferences)];
       return {
         accounts: (state.identifiers ?? state.accountIdentifiers).map((one) => one.identifier).sort(),
         installations: state.installations.map((one) => one.id).sort(),

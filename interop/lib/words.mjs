@@ -14,6 +14,11 @@ export function textsOf(messages) {
   return messages.filter((message) => message.type === 'text').map((message) => message.text);
 }
 
+/** People of both makes in turn. */
+export function both(world, ...names) {
+  return Promise.all(names.map((name, index) => (index % 2 ? world.stranger(name) : world.person(name))));
+}
+
 /**
  * Fails unless all are in the same epoch of the conversation and came there the same way: an
  * epoch's authenticator depends on every commit before. Official SDKs show three bytes of it.

@@ -76,6 +76,11 @@ class Client {
   seal = (attachment, url) => this.#call('seal', { attachment, url });
   unseal = (remote, payload) => this.#call('unseal', { remote, payload });
   inboxState = () => this.#call('inbox');
+  inboxStateOf = (other) => this.#call('inbox', { inbox: other.inbox });
+  /** The installations of `other`'s inbox, as they stand in the conversation. */
+  devices = (id, other) => this.#call('devices', { id, inbox: other.inbox });
+  /** Only ours can: a new installation takes this one's place, in the same database. */
+  relink = async () => Object.assign(this, await this.#call('relink'));
   revokeOthers = () => this.#call('revokeOthers');
   /** Revokes installations of `other`'s inbox with that one's key alone, from this one's process. */
   revokeFor = (other, ...installations) => this.#call('revokeFor', { key: other.key, inbox: other.inbox, installations });

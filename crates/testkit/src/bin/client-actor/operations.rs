@@ -41,7 +41,7 @@ pub(crate) struct Actor {
 /// One open client.
 struct Person {
     client: Client,
-    signer: Box<dyn Signer>,
+    signer: Arc<dyn Signer>,
     heard: Heard,
 }
 
@@ -70,6 +70,9 @@ impl Actor {
         if name == "open" {
             return self.open(who, take(args)?).await;
         }
+        if name == "relink" {
+            return self.relink(who).await;
+        }
         if name == "close" {
             let person = self.people.lock().remove(&who);
             if let Some(person) = person.and_then(Arc::into_inner) {
@@ -83,7 +86,7 @@ impl Actor {
     }
 
     async fn open(&self, who: String, args: Open) -> Done {
-        let signer = wallet::signer(&args.key, args.wallet)?;
+        let signer: Arc<dyn Signer> = wallet::signer(&args.key, args.wallet)?.into();
         let mut builder = Client::builder()
             .network(args.network.options()?)
             .device_sync(if args.device_sync {
@@ -109,6 +112,19 @@ impl Actor {
             builder = builder.database(path, DatabaseKey::Raw([7; 32]));
         }
         let client = builder.create(&*signer).await?;
+        Ok(self.seat(who, client, signer))
+    }
+
+    /// Links somebody's device again: a new installation takes its place.
+    async fn relink(&self, who: String) -> Done {
+        let person = self.people.lock().get(&who).cloned();
+        let person = person.ok_or_else(|| format!("nobody opened a client as {who}"))?;
+        let client = person.client.relink(&*person.signer).await?;
+        Ok(self.seat(who, client, Arc::clone(&person.signer)))
+    }
+
+    /// Gives `client` to the person called `who`.
+    fn seat(&self, who: String, client: Client, signer: Arc<dyn Signer>) -> Value {
         let opened = json!({
             "inbox": client.inbox_id().to_string(),
             "installation": client.installation_key().to_string(),
@@ -120,7 +136,7 @@ impl Actor {
             heard: Heard::default(),
         };
         self.people.lock().insert(who, Arc::new(person));
-        Ok(opened)
+        opened
     }
 
     /// Closes what is open.
@@ -225,6 +241,7 @@ impl Person {
             "conversations" => self.conversations().await,
             "read" => self.read(args).await,
             "state" => self.state(args).await,
+            "devices" => self.devices(args).await,
             "lastRead" => {
                 let times = self.conversation(&args).await?.last_read_times().await?;
                 Ok(times.keys().map(ToString::to_string).collect())
@@ -460,10 +477,23 @@ impl Person {
             .collect();
         Ok(json!({
             "epoch": conversation.epoch(),
-            "authenticator": hex::encode(conversation.epoch_authenticator().await?),
+            // None while we are not in it.
+            "authenticator": conversation.epoch_authenticator().await.ok().map(hex::encode),
             "epochs": epochs,
             "trouble": conversation.trouble(),
         }))
+    }
+
+    /// The installations of a member's inbox, as they stand in the conversation.
+    async fn devices(&self, args: Value) -> Done {
+        let conversation = self.conversation(&args).await?;
+        conversation.sync().await?;
+        let WithInbox { inbox } = take(args)?;
+        let inbox = inbox.parse()?;
+        let members = conversation.members().await?;
+        let member = members.iter().find(|member| member.inbox_id == inbox);
+        let member = member.ok_or("no member has this inbox")?;
+        Ok(sorted(&member.installations))
     }
 
     async fn hear(&self, name: &str, args: Value) -> Done {
@@ -525,7 +555,11 @@ impl Person {
         let client = &self.client;
         match name {
             "inbox" => {
-                let state = client.inbox_state(Lookup::Network).await?;
+                let WhichInbox { inbox } = take(args)?;
+                let inbox = inbox.map_or(Ok(client.inbox_id()), |id| id.parse())?;
+                let found = client.inbox_states(&[inbox], Lookup::Network).await?;
+                let state = found.into_iter().next().flatten();
+                let state = state.ok_or("nobody has this inbox")?;
                 return Ok(json!({
                     "accounts": sorted(state.identifiers()),
                     "installations": sorted(state.installations()),
@@ -731,6 +765,12 @@ struct Allow {
 #[derive(Deserialize)]
 struct AllowConversation {
     state: u8,
+}
+
+#[derive(Deserialize)]
+struct WhichInbox {
+    /// The own one, without.
+    inbox: Option<String>,
 }
 
 #[derive(Deserialize)]
