@@ -124,36 +124,6 @@ impl Report {
             to_third_parties: report.child(REPORTING, "third-party").is_some(),
         })
     }
-
-    /// The message by which another server is told.
-    #[must_use]
-    pub fn forward(&self, from: &Jid, to: &Jid, about: &Jid) -> Stanza {
-        let reason = match &self.reason {
-            Reason::Abuse => "urn:xmpp:reporting:abuse",
-            Reason::Spam => "urn:xmpp:reporting:spam",
-            Reason::Other(uri) => uri,
-        };
-        let mut out = Markup::default();
-        out.open("report").attribute("xmlns", REPORTING);
-        out.attribute("reason", reason);
-        out.open("jid").attribute("xmlns", "urn:xmpp:jid:0");
-        out.text(about.as_str()).close("jid");
-        for (id, by) in &self.stanza_ids {
-            out.open("stanza-id")
-                .attribute("xmlns", "urn:xmpp:sid:0")
-                .attribute("by", by.as_str())
-                .attribute("id", id)
-                .end();
-        }
-        if let Some(text) = &self.text {
-            out.with_text("text", text);
-        }
-        out.close("report");
-        Stanza::new(MessageType::Normal)
-            .from(from.clone())
-            .to(to.clone())
-            .with_all(&out.into_bytes())
-    }
 }
 
 /// Whom an account blocks.
@@ -430,8 +400,6 @@ mod tests {
         assert_eq!(report.reason, Reason::Spam);
         assert_eq!(report.stanza_ids, [("7".to_owned(), jid("me@a"))]);
         assert!(report.to_origin && !report.to_third_parties);
-        let told = report.forward(&jid("a"), &jid("b"), &jid("b@b"));
-        assert!(told.has(super::REPORTING, "report"));
         let without = "<item jid='b@b'><report xmlns='urn:xmpp:reporting:1'/></item>";
         assert!(read(IqType::Set, "block", without).is_err());
     }
