@@ -311,12 +311,18 @@ impl CapsCache {
         }
     }
 
-    /// A client is gone: it is asked nothing any more.
-    pub fn forget(&mut self, client: &FullJid) {
-        self.asked.retain(|_, waiting| {
+    /// A client is gone: it is asked nothing any more. Whom to ask in its place, for each hash that waits.
+    pub fn forget(&mut self, client: &FullJid) -> Vec<(Caps, FullJid)> {
+        let mut next = Vec::new();
+        self.asked.retain(|caps, waiting| {
+            let was_asked = waiting.first() == Some(client);
             waiting.retain(|one| one != client);
+            if was_asked {
+                next.extend(waiting.first().map(|one| (caps.clone(), one.clone())));
+            }
             !waiting.is_empty()
         });
+        next
     }
 }
 
@@ -476,7 +482,10 @@ mod tests {
         let caps = caps("QgayPKawpkPSDYmwT/WM94uAlu0=");
         let mut cache = CapsCache::default();
         let _ = cache.look_up(&client, &caps);
-        cache.forget(&client);
+        let other = FullJid::new("b@a/x").unwrap();
+        let _ = cache.look_up(&other, &caps);
+        assert_eq!(cache.forget(&client), [(caps.clone(), other.clone())]);
+        assert!(cache.forget(&other).is_empty());
         assert_eq!(cache.answered(&client, &caps, None).1, None);
         assert!(matches!(cache.look_up(&client, &caps), Lookup::Ask));
     }
