@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod blocking;
+pub mod c2s;
 pub mod caps;
 pub mod carbons;
 pub mod csi;
