@@ -19,6 +19,7 @@ pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private;
+pub mod pubsub;
 pub mod roster;
 pub mod rsm;
 pub mod sasl;
