@@ -1,6 +1,7 @@
 //! The client, and how it comes into being.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Weak},
     time::Duration,
@@ -26,8 +27,8 @@ use crate::{
         registration::{self, Plan},
         relink,
     },
-    key_packages::{self, KeyPackageStatus, KeyPackages},
-    network::{Environment, Network, NetworkAddress, NetworkOptions},
+    key_packages::{KeyPackageStatus, KeyPackages},
+    network::{CallCount, Environment, Network, NetworkAddress, NetworkOptions},
     push::PushKeys,
     rights,
     signer::Signer,
@@ -414,8 +415,14 @@ impl Client {
         &self,
         installations: &[InstallationKey],
     ) -> Result<Vec<KeyPackageStatus>, Error> {
-        let now_ns = self.0.clock.now_ns();
-        key_packages::statuses(&*self.0.network, installations, now_ns).await
+        self.0.directory.key_package_statuses(installations).await
+    }
+
+    /// How often each method of the network was called by this client
+    /// ([`Network::clear_calls`] begins anew).
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<&'static str, CallCount> {
+        self.0.network.calls()
     }
 
     /// Replaces our key package if it is due, and forgets secrets whose time is over. The
@@ -580,7 +587,8 @@ impl ClientBuilder {
         self.finish(network, database, directory, me).await
     }
 
-    /// The client of the database's identity. Asks the network nothing.
+    /// The client of the database's identity. Asks the network nothing, and registers nothing: what
+    /// official clients call disabling automatic registration.
     ///
     /// # Errors
     ///

@@ -19,6 +19,7 @@ mod readd;
 mod receive;
 pub(crate) mod retry;
 pub(crate) mod rows;
+mod say;
 mod slot;
 mod standing;
 mod state;
@@ -57,7 +58,7 @@ use crate::{
     clock::to_sql,
     consent,
     conversations::Conversations,
-    identity::InboxState,
+    identity::{Directory, InboxState},
     members::{Member, MemberRole},
     message::{self, DeliveryStatus, EnrichedMessage, Message, MessageKind, MessageQuery},
     stream::{MessageStream, StreamOptions},
@@ -132,6 +133,10 @@ impl Conversation {
             core,
             row: Arc::new(row),
         }
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.core.directory
     }
 
     /// The id of its group.
@@ -423,6 +428,24 @@ impl Conversation {
             .read(move |db| Ok(rows::dm_copies(db, &dm_id)?))
             .await?;
         Ok(copies.into_iter().map(|row| row.id).collect())
+    }
+
+    /// The other copies of a DM, which have the same history; the one in use may be among them. None
+    /// for a group.
+    ///
+    /// # Errors
+    ///
+    /// What the database says.
+    pub async fn duplicate_dms(&self) -> Result<Vec<Self>, Error> {
+        let Some(dm_id) = self.row.dm_id.clone() else {
+            return Ok(Vec::new());
+        };
+        let question = move |db: &rusqlite::Connection| Ok(rows::dm_copies(db, &dm_id)?);
+        let copies = self.core.db.read(question).await?.into_iter();
+        Ok(copies
+            .filter(|row| row.id != self.row.id)
+            .map(|row| Self::new(Arc::clone(&self.core), row))
+            .collect())
     }
 
     /// The group to which new messages go.

@@ -29,11 +29,12 @@ use crate::{
         rows::{self, Batch, ConversationRow, Overwrite},
     },
     db::Durability,
+    identity::Directory,
     message::{self, EnrichedMessage, Message},
     rights,
     stream::{
-        ChangeStream, ConsentStream, ConversationStream, KnownConversations, MessageStream,
-        StreamOptions,
+        ChangeStream, ConsentStream, ConversationStream, DeletionStream, KnownConversations,
+        MessageStream, StreamOptions,
     },
 };
 
@@ -118,6 +119,10 @@ const STALE_NS: u64 = 30 * 60 * 1_000_000_000;
 impl Conversations {
     pub(crate) const fn new(core: Arc<Core>) -> Self {
         Self { core }
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.core.directory
     }
 
     // Making.
@@ -678,6 +683,16 @@ impl Conversations {
     /// As of [`Conversations::stream_all_messages`].
     pub async fn stream_consent(&self) -> Result<ConsentStream, Error> {
         ConsentStream::start(Arc::clone(&self.core)).await
+    }
+
+    /// Streams the messages that are no more: deleted here, disappeared, or deleted for everybody.
+    /// Those of the last kind are there still, marked as deleted.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Conversations::stream_all_messages`].
+    pub async fn stream_deletions(&self) -> Result<DeletionStream, Error> {
+        DeletionStream::start(Arc::clone(&self.core)).await
     }
 
     /// Streams all changes.

@@ -5,6 +5,7 @@ pub mod identity;
 pub mod network;
 
 mod archive;
+mod by_identifier;
 mod client;
 mod clock;
 mod consent;
@@ -46,8 +47,8 @@ pub use signer::{
     Assertion, Authenticator, ContractWallet, Passkey, SignWith, Signed, Signer, SignerError,
 };
 pub use stream::{
-    ChangeStream, ConsentStream, ConversationStream, KnownConversations, MessageStream,
-    StreamOptions,
+    ChangeStream, ConsentStream, ConversationStream, DeletionStream, KnownConversations,
+    MessageStream, StreamOptions,
 };
 
 // What the calls above take and give, so that one dependency is enough.

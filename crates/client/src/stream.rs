@@ -11,9 +11,9 @@ use std::{
 };
 
 use folkmoot_conversation::{ConsentRecord, ConsentState, context::ConversationKind};
-use folkmoot_wire::GroupId;
+use folkmoot_wire::{GroupId, MessageId};
 use futures::stream::{self, Stream};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
     Error, consent,
@@ -235,6 +235,8 @@ pub struct ConversationStream {
     changes: broadcast::Receiver<Change>,
     waiting: VecDeque<GroupId>,
     known: KnownConversations,
+    /// News were missed, and nobody has looked yet what they were.
+    behind: bool,
 }
 
 /// Which conversations a stream has shown, or found when it began.
@@ -271,6 +273,7 @@ impl ConversationStream {
             changes,
             waiting: VecDeque::new(),
             known,
+            behind: false,
         };
         if goes_on {
             stream.catch_up().await?;
@@ -291,6 +294,9 @@ impl ConversationStream {
     /// As of [`MessageStream::next`].
     pub async fn next(&mut self) -> Result<Conversation, Error> {
         loop {
+            if self.behind {
+                self.catch_up().await?;
+            }
             while let Some(id) = self.waiting.front().cloned() {
                 let wanted = id.clone();
                 let row = self
@@ -320,7 +326,7 @@ impl ConversationStream {
             match change {
                 Ok(Change::ConversationAdded(id)) => self.waiting.push_back(id),
                 Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(_)) => self.catch_up().await?,
+                Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
                 // The sender lives in `core`, which we hold.
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
@@ -333,6 +339,7 @@ impl ConversationStream {
         rows.retain(|row| !self.known.ids.contains(&row.id));
         rows.sort_by_key(|row| row.created_ns);
         self.waiting.extend(rows.into_iter().map(|row| row.id));
+        self.behind = false;
         Ok(())
     }
 
@@ -382,6 +389,56 @@ impl ConsentStream {
     /// end; `None` among its items says that some were missed.
     #[must_use = "a stream does nothing unless it is polled"]
     pub fn into_stream(self) -> impl Stream<Item = Option<ConsentRecord>> + Send + Unpin {
+        let next = |mut this: Self| async move {
+            let next = this.next().await;
+            Some((next, this))
+        };
+        Box::pin(stream::unfold(self, next))
+    }
+}
+
+/// Messages that are no more, without end: deleted here, disappeared, or deleted for everybody.
+#[derive(Debug)]
+pub struct DeletionStream {
+    core: Arc<Core>,
+    _guard: Arc<LiveGuard>,
+    deletions: mpsc::UnboundedReceiver<MessageId>,
+}
+
+impl DeletionStream {
+    pub(crate) async fn start(core: Arc<Core>) -> Result<Self, Error> {
+        Ok(Self {
+            deletions: core.changes.deletions(),
+            _guard: core.listen().await?,
+            core,
+        })
+    }
+
+    /// The next message that was deleted; waits for it, and misses none, however slow the reader is.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As of [`MessageStream::next`].
+    pub async fn next(&mut self) -> Result<MessageId, Error> {
+        loop {
+            tokio::select! {
+                biased;
+                Some(id) = self.deletions.recv() => return Ok(id),
+                () = self.core.lost_rights() => self.core.require_rights().await?,
+            }
+        }
+    }
+
+    /// The next message that was deleted, if it is known already.
+    pub fn try_next(&mut self) -> Option<MessageId> {
+        self.deletions.try_recv().ok()
+    }
+
+    /// The same as a [`Stream`], for what `futures` and its like do with streams: it has no end, and
+    /// goes on after an error.
+    #[must_use = "a stream does nothing unless it is polled"]
+    pub fn into_stream(self) -> impl Stream<Item = Result<MessageId, Error>> + Send + Unpin {
         let next = |mut this: Self| async move {
             let next = this.next().await;
             Some((next, this))

@@ -6,7 +6,8 @@
 
 use folkmoot_conversation::{ConsentRecord, PushRootKey};
 use folkmoot_wire::{GroupId, MessageId};
-use tokio::sync::{broadcast, watch};
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::rows::Written;
 
@@ -36,6 +37,8 @@ pub enum Change {
 pub(crate) struct Changes {
     news: broadcast::Sender<Change>,
     messages: watch::Sender<()>,
+    /// Who must miss no deletion: what was deleted is nowhere to be read later.
+    deletions: Mutex<Vec<mpsc::UnboundedSender<MessageId>>>,
 }
 
 /// News kept for a slow listener; one that falls behind further is told so.
@@ -46,6 +49,7 @@ impl Default for Changes {
         Self {
             news: broadcast::Sender::new(BACKLOG),
             messages: watch::Sender::new(()),
+            deletions: Mutex::default(),
         }
     }
 }
@@ -53,6 +57,10 @@ impl Default for Changes {
 impl Changes {
     /// Tells a change.
     pub(crate) fn tell(&self, change: Change) {
+        if let Change::MessagesDeleted(ids) = &change {
+            let mut listeners = self.deletions.lock();
+            listeners.retain(|one| ids.iter().all(|id| one.send(*id).is_ok()));
+        }
         // Nobody listening is fine.
         let _ = self.news.send(change);
     }
@@ -75,8 +83,42 @@ impl Changes {
         self.news.subscribe()
     }
 
+    /// Listens to deletions from now on, without missing any: 32 bytes each, until they are read.
+    pub(crate) fn deletions(&self) -> mpsc::UnboundedReceiver<MessageId> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.deletions.lock().push(sender);
+        receiver
+    }
+
     /// Is woken when streams have something new.
     pub(crate) fn messages(&self) -> watch::Receiver<()> {
         self.messages.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_to_deletions_misses_none_however_many_there_are() {
+        let changes = Changes::default();
+        let (mut news, mut deletions) = (changes.listen(), changes.deletions());
+        let gone = changes.deletions();
+        drop(gone);
+        let count = u16::try_from(3 * BACKLOG).unwrap();
+        let id = |number: u16| {
+            let mut bytes = [0; 32];
+            bytes[..2].copy_from_slice(&number.to_be_bytes());
+            MessageId::from_bytes(bytes)
+        };
+        for number in 0..count {
+            changes.tell(Change::MessagesDeleted(vec![id(number)]));
+        }
+        assert!(news.try_recv().is_err(), "the bounded channel lost some");
+        for number in 0..count {
+            assert_eq!(deletions.try_recv().unwrap(), id(number));
+        }
+        assert_eq!(changes.deletions.lock().len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use folkmoot_conversation::membership::{InboxStates, NeededState};
 use folkmoot_identity::{AssociationState, ContractCheck, ContractVerdicts, Identifier};
-use folkmoot_wire::InboxId;
+use folkmoot_wire::{InboxId, InstallationKey};
 use lru::LruCache;
 use parking_lot::Mutex;
 use rayon::prelude::*;
@@ -23,7 +23,8 @@ use crate::{
     Error,
     clock::{SharedClock, SystemClock},
     db::{Database, DatabaseOptions, DbError, Transaction},
-    network::{IdentityEntry, Network},
+    key_packages::{self, KeyPackageStatus},
+    network::{IdentityEntry, Network, NetworkOptions},
 };
 
 /// States that are kept in memory.
@@ -89,6 +90,72 @@ impl Directory {
     pub fn in_memory(network: Arc<dyn Network>) -> Result<Self, Error> {
         let database = Database::open(&DatabaseOptions::in_memory())?;
         Ok(Self::new(network, database, Arc::new(SystemClock)))
+    }
+
+    /// The same for a network that is named: who asks about accounts, inboxes, installations and key
+    /// packages needs no client, no keys and no database.
+    ///
+    /// ```no_run
+    /// use folkmoot_client::{Identifier, identity::Directory, network::{Environment, NetworkOptions}};
+    ///
+    /// # async fn ask(bob: Identifier) -> Result<(), folkmoot_client::Error> {
+    /// let directory = Directory::of(&NetworkOptions::new(Environment::Dev))?;
+    /// if let Some(inbox) = directory.inbox_id(&bob).await? {
+    ///     assert!(directory.is_account_authorized(inbox, &bob).await?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An address that is none; what the system says.
+    pub fn of(network: &NetworkOptions) -> Result<Self, Error> {
+        Self::in_memory(network.network()?)
+    }
+
+    /// Whether an account may speak for an inbox, asked of the network.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::UnknownInbox`]; what the network says.
+    pub async fn is_account_authorized(
+        &self,
+        inbox: InboxId,
+        account: &Identifier,
+    ) -> Result<bool, Error> {
+        Ok(self.existing(inbox).await?.identifiers().contains(account))
+    }
+
+    /// Whether an installation may speak for an inbox, asked of the network.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Directory::is_account_authorized`].
+    pub async fn is_installation_authorized(
+        &self,
+        inbox: InboxId,
+        installation: &InstallationKey,
+    ) -> Result<bool, Error> {
+        let state = self.existing(inbox).await?;
+        Ok(state.installations().contains(installation))
+    }
+
+    async fn existing(&self, inbox: InboxId) -> Result<InboxState, Error> {
+        let state = self.refresh(&[inbox]).await?.pop().flatten();
+        Ok(state.ok_or(IdentityError::UnknownInbox(inbox))?)
+    }
+
+    /// Whether installations can be added to conversations now, and until when.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub async fn key_package_statuses(
+        &self,
+        installations: &[InstallationKey],
+    ) -> Result<Vec<KeyPackageStatus>, Error> {
+        key_packages::statuses(&*self.0.network, installations, self.now_ns()).await
     }
 
     /// The network that is asked.

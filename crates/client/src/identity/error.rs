@@ -50,6 +50,9 @@ pub enum IdentityError {
     /// The database has no identity.
     #[error("this database has no registered identity; create the client with a signer")]
     NotRegistered,
+    /// Accounts that have no inbox, so that nobody can write to them.
+    #[error("not on this network: {}", names(.0))]
+    NotOnNetwork(Vec<Identifier>),
     /// The network took an update and does not show it.
     #[error("the network took the change of inbox {0} but does not show it")]
     NotVisible(InboxId),
@@ -126,10 +129,18 @@ impl IdentityError {
                 "link this device again, which keeps its history: `folkmoot xmtp client relink`"
                     .into()
             }
+            Self::NotOnNetwork(_) => {
+                "they have to register first; or look at the network: they may be on another".into()
+            }
             Self::OtherInbox { .. } | Self::Stranger { .. } => "use another database".into(),
             _ => return None,
         })
     }
+}
+
+fn names(identifiers: &[Identifier]) -> String {
+    let names: Vec<_> = identifiers.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 /// Why an update of a log does not fit.

@@ -4,7 +4,7 @@ use std::{
     error::Error as _,
     pin::pin,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use super::{NetworkError, NetworkOptions, OnWaiting};
+use super::{NetworkError, NetworkOptions, OnWaiting, counts::Counts};
 
 /// Largest message in either direction, in bytes: the network's own limit.
 pub(super) const MOST_BYTES: usize = 25 << 20;
@@ -64,6 +64,7 @@ pub(super) struct Connection {
     on_waiting: Option<OnWaiting>,
     /// Whether they were told.
     told: AtomicBool,
+    counts: Arc<Counts>,
 }
 
 /// What every request says about us.
@@ -86,6 +87,7 @@ impl Connection {
         url: &str,
         options: &NetworkOptions,
         authorized: bool,
+        counts: &Arc<Counts>,
     ) -> Result<Self, NetworkError> {
         let wrong = |cause: String| NetworkError::Address {
             url: url.to_owned(),
@@ -112,6 +114,7 @@ impl Connection {
             answer_timeout: options.answer_timeout,
             on_waiting: options.on_waiting.clone(),
             told: AtomicBool::new(false),
+            counts: Arc::clone(counts),
         })
     }
 
@@ -155,6 +158,7 @@ impl Connection {
             let error = match answer {
                 Ok(Ok(answer)) => {
                     tracing::debug!(call, address = %self.address, ms, "answered");
+                    self.counts.note(call, true);
                     return Ok(answer.into_inner());
                 }
                 Ok(Err(status)) => self.error(call, &status),
@@ -165,6 +169,7 @@ impl Connection {
                 },
             };
             tracing::debug!(call, address = %self.address, ms, %error, "failed");
+            self.counts.note(call, false);
             let again = repeat == Repeat::Safe
                 && !error.is_too_large()
                 && match error {
@@ -182,6 +187,17 @@ impl Connection {
         }
     }
 
+    /// The same as [`Connection::noticed`] for a stream, which is counted when it is opened.
+    pub(super) async fn opened<T>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let answer = self.noticed(answer).await;
+        self.counts.note(call, answer.is_ok());
+        answer
+    }
+
     /// How long an answer may take now.
     fn limit(&self) -> Duration {
         let usual = match self.reached.load(Ordering::Relaxed) {
@@ -193,7 +209,7 @@ impl Connection {
 
     /// Waits for `answer`. As long as none ever came from there, whoever asked to be told hears
     /// within half a second that we are still waiting, once.
-    pub(super) async fn noticed<T>(
+    async fn noticed<T>(
         &self,
         answer: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {

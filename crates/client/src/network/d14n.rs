@@ -6,7 +6,10 @@
 mod envelope;
 mod wire;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,6 +40,7 @@ use super::{
     Subscription, Topics, Welcome, WelcomeEnvelope,
     batch::batches,
     connection::{Connection, MOST_BYTES, Repeat, Service},
+    counts::{CallCount, Counts},
     link::{self, welcome_topic},
     v3::{self, bad, expect_count, in_order, wire::skip},
 };
@@ -62,6 +66,7 @@ const IDENTIFIERS_AT_ONCE: usize = 1000;
 pub(super) struct D14n {
     gateway: Connection,
     nodes: Arc<Nodes>,
+    counts: Arc<Counts>,
 }
 
 /// The choice of a node.
@@ -69,17 +74,21 @@ struct Nodes {
     gateway: Connection,
     options: NetworkOptions,
     chosen: Mutex<Option<Arc<Connection>>>,
+    counts: Arc<Counts>,
 }
 
 impl D14n {
     pub(super) fn new(url: &str, options: &NetworkOptions) -> Result<Self, NetworkError> {
+        let counts = Arc::default();
         Ok(Self {
-            gateway: Connection::new(url, options, true)?,
+            gateway: Connection::new(url, options, true, &counts)?,
             nodes: Arc::new(Nodes {
-                gateway: Connection::new(url, options, true)?,
+                gateway: Connection::new(url, options, true, &counts)?,
                 options: options.clone(),
                 chosen: Mutex::default(),
+                counts: Arc::clone(&counts),
             }),
+            counts,
         })
     }
 
@@ -262,7 +271,8 @@ impl Nodes {
         };
         let answer = self.gateway.call(CALL, Repeat::Safe, call).await?;
         let nodes = answer.nodes.values();
-        let nodes = nodes.filter_map(|url| Connection::new(url, &self.options, false).ok());
+        let nodes =
+            nodes.filter_map(|url| Connection::new(url, &self.options, false, &self.counts).ok());
         let probes: Vec<_> = nodes.map(|node| probe(Arc::new(node)).boxed()).collect();
         if probes.is_empty() {
             return Err(bad(CALL, "nodes", "it names no node with a usable URL"));
@@ -308,6 +318,14 @@ fn node_client(service: Service) -> ReplicationApiClient<Service> {
 impl Network for D14n {
     fn address(&self) -> &str {
         self.gateway.address()
+    }
+
+    fn calls(&self) -> BTreeMap<&'static str, CallCount> {
+        self.counts.read()
+    }
+
+    fn clear_calls(&self) {
+        self.counts.clear();
     }
 
     fn max_commit_bytes(&self) -> Option<usize> {

@@ -8,6 +8,7 @@
 
 mod batch;
 mod connection;
+mod counts;
 mod d14n;
 mod environment;
 mod error;
@@ -16,11 +17,14 @@ pub(crate) mod pushed;
 mod subscription;
 mod v3;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use folkmoot_identity::{ContractCheck, Identifier};
 use folkmoot_wire::{COMMIT_ORIGINATOR, GroupId, InboxId, InstallationKey, VectorClock};
 
+pub use counts::CallCount;
 pub use environment::{Environment, NetworkAddress, NetworkOptions, OnWaiting};
 pub use error::NetworkError;
 pub use subscription::{ConnectionState, Event, Subscription, SubscriptionControl, Topics};
@@ -44,6 +48,15 @@ pub trait Network: Send + Sync + 'static {
     fn max_commit_bytes(&self) -> Option<usize> {
         None
     }
+
+    /// How often each method of the services was called since the beginning, or since
+    /// [`Network::clear_calls`]; subscriptions count when they are opened. Empty where nobody counts.
+    fn calls(&self) -> BTreeMap<&'static str, CallCount> {
+        BTreeMap::new()
+    }
+
+    /// Begins to count anew.
+    fn clear_calls(&self) {}
 
     /// The inbox to which each identifier belongs now, in the order of `identifiers`.
     async fn inbox_ids(

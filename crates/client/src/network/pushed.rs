@@ -57,7 +57,7 @@ fn open(bytes: &[u8]) -> Option<Opened> {
 fn check_size(bytes: &[u8]) -> Result<(), (&'static str, String)> {
     match bytes.len() {
         0 => Err(("envelope", "it is empty".to_owned())),
-        ..=MOST_BYTES => Ok(()),
+        1..=MOST_BYTES => Ok(()),
         more => Err((
             "envelope",
             format!("it has {more} bytes, of {MOST_BYTES} at most"),

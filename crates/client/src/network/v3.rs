@@ -2,7 +2,7 @@
 
 pub(super) mod wire;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use super::{
     Subscription, Topics, V3_MESSAGES, V3_WELCOMES, Welcome, WelcomeContent, WelcomeEnvelope,
     batch::batches,
     connection::{Connection, MOST_BYTES, Repeat, Service},
+    counts::{CallCount, Counts},
     link, v3_group_id,
 };
 
@@ -53,17 +54,23 @@ const LARGEST_ID: u64 = 1 << 48;
 /// A v3 node.
 pub(super) struct V3 {
     connection: Arc<Connection>,
+    counts: Arc<Counts>,
     wire: Arc<wire::V3Wire>,
 }
 
 impl V3 {
     pub(super) fn new(url: &str, options: &NetworkOptions) -> Result<Self, NetworkError> {
-        let connection = Arc::new(Connection::new(url, options, false)?);
+        let counts = Arc::default();
+        let connection = Arc::new(Connection::new(url, options, false, &counts)?);
         let wire = Arc::new(wire::V3Wire::new(
             Arc::clone(&connection),
             options.plain_streams,
         ));
-        Ok(Self { connection, wire })
+        Ok(Self {
+            connection,
+            counts,
+            wire,
+        })
     }
 }
 
@@ -178,6 +185,14 @@ pub(super) fn identity_client(service: Service) -> IdentityApiClient<Service> {
 impl Network for V3 {
     fn address(&self) -> &str {
         self.connection.address()
+    }
+
+    fn calls(&self) -> BTreeMap<&'static str, CallCount> {
+        self.counts.read()
+    }
+
+    fn clear_calls(&self) {
+        self.counts.clear();
     }
 
     async fn inbox_ids(

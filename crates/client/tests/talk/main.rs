@@ -11,6 +11,7 @@ mod crash;
 mod dms;
 mod faults;
 mod groups;
+mod helpers;
 mod installations;
 mod joining;
 mod lies;

@@ -64,7 +64,8 @@ impl D14nWire {
         let node = self.nodes.choose().await;
         let down = |error: NetworkError| Status::unavailable(error.to_string());
         let node = node.map_err(down)?;
-        let opened = node.noticed(open(node.service().map_err(down)?)).await;
+        let opening = open(node.service().map_err(down)?);
+        let opened = node.opened("QueryApi/Subscribe", opening).await;
         if let Err(status) = &opened
             && status.code() == tonic::Code::Unavailable
         {

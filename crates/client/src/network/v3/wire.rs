@@ -62,7 +62,7 @@ impl Wire for V3Wire {
         let upward = UnboundedReceiverStream::new(waiting).map(request);
         let service = self.service()?;
         let answer = async { mls_client(service).subscribe(upward).await };
-        let answer = self.connection.noticed(answer).await?;
+        let answer = self.connection.opened("MlsApi/Subscribe", answer).await?;
         let frames = answer.into_inner().map(|response| frames(response?));
         Ok((requests, flatten(frames)))
     }
@@ -91,7 +91,10 @@ impl Wire for V3Wire {
         if !groups.filters.is_empty() {
             let service = self.service()?;
             let answer = async { mls_client(service).subscribe_group_messages(groups).await };
-            let answer = self.connection.noticed(answer).await?;
+            let answer = self
+                .connection
+                .opened("MlsApi/SubscribeGroupMessages", answer)
+                .await?;
             let frames = answer
                 .into_inner()
                 .map(|message| Ok(Frame::Groups(readable([group_envelope(message?)])?)));
@@ -104,7 +107,10 @@ impl Wire for V3Wire {
                     .subscribe_welcome_messages(welcomes)
                     .await
             };
-            let answer = self.connection.noticed(answer).await?;
+            let answer = self
+                .connection
+                .opened("MlsApi/SubscribeWelcomeMessages", answer)
+                .await?;
             let frames = answer
                 .into_inner()
                 .map(|message| Ok(Frame::Welcomes(readable([welcome_envelope(message?)])?)));

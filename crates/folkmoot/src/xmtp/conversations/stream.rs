@@ -1,10 +1,10 @@
 //! `folkmoot xmtp conversations stream`, `stream-all-messages` and `stream-deletions`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use clap::Args;
 use folkmoot_client::{
-    Change, ChangeStream, ConversationStream, KnownConversations, MessageStream, StreamOptions,
+    ConversationStream, DeletionStream, KnownConversations, MessageStream, StreamOptions,
 };
 use folkmoot_conversation::content::Content;
 use folkmoot_wire::MessageId;
@@ -109,10 +109,27 @@ pub(crate) struct StreamDeletions {}
 
 /// Deletions: those that are told, and those that came while others were let in.
 pub(crate) struct Deletions {
-    changes: ChangeStream,
+    told: DeletionStream,
     /// Tells the place, and what came meanwhile.
     messages: MessageStream,
     waiting: VecDeque<MessageId>,
+    /// Those that were found by their messages, and may be told as well.
+    found: BTreeSet<MessageId>,
+}
+
+impl Deletions {
+    /// What is told next. Cancel safe.
+    async fn told(&mut self) -> anyhow::Result<()> {
+        let deleted = self.told.next().await?;
+        self.take(deleted);
+        Ok(())
+    }
+
+    fn take(&mut self, deleted: MessageId) {
+        if !self.found.remove(&deleted) {
+            self.waiting.push_back(deleted);
+        }
+    }
 }
 
 impl Follows for StreamDeletions {
@@ -126,12 +143,14 @@ impl Follows for StreamDeletions {
         sync: bool,
     ) -> anyhow::Result<Deletions> {
         let conversations = me.client.conversations();
+        // First, so that nothing that the sync brings is missed.
+        let told = conversations.stream_deletions().await?;
         if sync {
             conversations.sync_all(&[]).await?;
         }
-        let changes = conversations.stream_changes().await?;
         let (after, mut waiting) =
             place.map_or_else(Default::default, |(after, waiting)| (Some(after), waiting));
+        let mut found = BTreeSet::new();
         let mut messages = conversations
             .stream_all_messages(StreamOptions {
                 after,
@@ -143,22 +162,24 @@ impl Follows for StreamDeletions {
                 continue;
             };
             let target = conversations.enriched_message(&deletion.message_id).await;
-            if target.is_ok_and(|target| target.deleted.is_some()) {
-                waiting.push_back(deletion.message_id);
+            let id = deletion.message_id;
+            let is_deleted = target.is_ok_and(|target| target.deleted.is_some());
+            if is_deleted && !waiting.contains(&id) {
+                found.insert(id);
+                waiting.push_back(id);
             }
         }
         Ok(Deletions {
-            changes,
+            told,
             messages,
             waiting,
+            found,
         })
     }
 
     async fn next(&self, _: &Me, source: &mut Deletions) -> anyhow::Result<Next> {
-        if source.waiting.is_empty()
-            && let Some(Change::MessagesDeleted(ids)) = source.changes.next().await
-        {
-            source.waiting.extend(ids);
+        if source.waiting.is_empty() {
+            source.told().await?;
         }
         // What was told need not be looked for later.
         while source.messages.try_next().await?.is_some() {}
@@ -168,7 +189,10 @@ impl Follows for StreamDeletions {
         })
     }
 
-    fn leave(source: Deletions) -> (u64, VecDeque<MessageId>) {
+    fn leave(mut source: Deletions) -> (u64, VecDeque<MessageId>) {
+        while let Some(deleted) = source.told.try_next() {
+            source.take(deleted);
+        }
         (source.messages.position(), source.waiting)
     }
 }
