@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 pub mod blocking;
+pub mod bookmarks;
 pub mod c2s;
 pub mod caps;
 pub mod carbons;
+pub mod commands;
 pub mod csi;
 pub mod delivery;
 pub mod disco;
@@ -12,6 +14,7 @@ pub mod forms;
 pub mod hints;
 pub mod last;
 pub mod mam;
+pub mod mds;
 pub mod moment;
 pub mod muc;
 pub mod ns;
@@ -20,6 +23,7 @@ pub mod ping;
 pub mod presence;
 pub mod private;
 pub mod pubsub;
+pub mod push;
 pub mod roster;
 pub mod rsm;
 pub mod sasl;
