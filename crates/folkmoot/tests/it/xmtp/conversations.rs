@@ -388,7 +388,7 @@ fn messages_can_wait_until_they_are_published() {
 
 /// The first line that is `wanted` of a stream of `person`, while `happen` happens again and again:
 /// the stream begins a moment after its program.
-fn heard(
+pub(super) fn heard(
     person: &Person,
     arguments: &[&str],
     wanted: impl Fn(&Value) -> bool + Send,

@@ -3,7 +3,7 @@
 use crate::support::{run, text};
 
 /// All commands of the official program, version 0.2.0, `autocomplete` and `help` aside.
-const OFFICIAL: &[&str] = &[
+pub(super) const OFFICIAL: &[&str] = &[
     "init",
     "can-message",
     "address-authorized",

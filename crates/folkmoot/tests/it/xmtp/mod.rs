@@ -6,6 +6,8 @@ mod devices;
 mod help;
 mod people;
 mod seldom;
+mod shape;
+mod shapes;
 mod turns;
 mod usage;
 mod wallets;
