@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says where it stopped"
 )]
 
+mod answers;
 mod database;
 mod identity;
 mod key_packages;

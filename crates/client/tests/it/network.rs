@@ -192,7 +192,7 @@ async fn the_newest_message_of_each_group_is_known(generation: Generation) {
     assert!(newest[2].unwrap().is_after(&Cursor::new()));
 }
 
-fn welcome(number: u8, text: &'static str) -> Welcome {
+pub(crate) fn welcome(number: u8, text: &'static str) -> Welcome {
     Welcome {
         destination: InstallationKey::from_bytes([number; 32]),
         content: WelcomeContent::Welcome {

@@ -321,7 +321,7 @@ async fn answering(
 }
 
 /// The gRPC answer `GetNodesResponse` with one node.
-fn node_list(url: &str) -> impl IntoResponse + use<> {
+pub(crate) fn node_list(url: &str) -> impl IntoResponse + use<> {
     use folkmoot_wire::proto::xmtp::xmtpv4::payer_api::GetNodesResponse;
     use prost::Message;
     let list = GetNodesResponse {

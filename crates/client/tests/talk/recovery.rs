@@ -11,7 +11,7 @@ use folkmoot_client::{
     Place, SendOptions, network::OutgoingCommitLogEntry,
 };
 use folkmoot_conversation::{
-    ConsentState,
+    ConsentEntity, ConsentState,
     commit_log::{CommitLogEntry, CommitResult, ForkState},
     content::Content,
     context::AdminChange,
@@ -23,6 +23,7 @@ use crate::people::{
 
 both_generations!(
     a_locked_out_installation_says_so_and_comes_back,
+    somebody_trusted_may_add_a_locked_out_installation_again,
     of_several_who_are_asked_one_adds_an_installation_again,
     how_far_others_are_is_known_from_what_they_say,
 );
@@ -166,6 +167,49 @@ async fn a_locked_out_installation_says_so_and_comes_back(world: World) {
     assert_eq!(texts(&hers).await, ["before", "during", "here again"]);
     assert_eq!(texts(&bobs).await, ["before", "here again"]);
     assert_same_epoch(&[&hers, &synced(&bob, picnic.id()).await]).await;
+}
+
+async fn somebody_trusted_may_add_a_locked_out_installation_again(world: World) {
+    let [alice, bob] = world.clients().await;
+    let dave = world.client(9).await;
+    let mut picnic = group(&alice, &[&bob]).await;
+    picnic.send_text("before").await.unwrap();
+    synced(&bob, picnic.id()).await;
+    let over = add_somebody_who_expires(&world, &mut picnic).await;
+    let left = over.duration_since(SystemTime::now()).unwrap_or_default();
+    tokio::time::sleep(left + Duration::from_secs(1)).await;
+    let bobs = synced(&bob, picnic.id()).await;
+    assert!(matches!(bobs.state(), ConversationState::NeedsRelink(_)));
+
+    // Since Bob was locked out, Dave came, who may add him again; for Bob he is a stranger.
+    picnic.sync().await.unwrap();
+    picnic.add_members([dave.inbox_id()]).await.unwrap();
+    let promote = picnic.change_admins(AdminChange::AddSuperAdmin, dave.inbox_id());
+    promote.await.unwrap();
+    let mut daves = synced(&dave, picnic.id()).await;
+    let again = daves.readd_installations([bob.installation_key()]);
+    again.await.unwrap();
+    bob.conversations().sync_all(&[]).await.unwrap();
+    let bobs = bob.conversations().get(picnic.id()).await.unwrap();
+    assert!(
+        matches!(bobs.state(), ConversationState::NeedsRelink(_)),
+        "a stranger who knows the id might have made another group of it"
+    );
+
+    // When Bob has said that he trusts Dave, Dave may.
+    let trust = (ConsentEntity::Inbox(dave.inbox_id()), ConsentState::Allowed);
+    bob.preferences().set_consent([trust]).await.unwrap();
+    let again = daves.readd_installations([bob.installation_key()]);
+    again.await.unwrap();
+    bob.conversations().sync_all(&[]).await.unwrap();
+    let bobs = synced(&bob, picnic.id()).await;
+    assert_eq!(bobs.state(), ConversationState::Active);
+    bobs.send_text("here again").await.unwrap();
+    assert_eq!(texts(&bobs).await, ["before", "here again"]);
+    let hers = synced(&alice, picnic.id()).await;
+    assert_eq!(texts(&hers).await, ["before", "here again"]);
+    let daves = synced(&dave, picnic.id()).await;
+    assert_same_epoch(&[&hers, &daves, &synced(&bob, picnic.id()).await]).await;
 }
 
 /// Adds somebody whose key package is over in a moment. Returns when that is.
