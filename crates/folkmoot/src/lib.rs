@@ -11,6 +11,7 @@ pub mod dev;
 mod doctor;
 pub mod evm;
 pub mod failure;
+pub mod inputs;
 pub mod listen;
 pub mod log;
 mod metrics;

@@ -7,6 +7,7 @@ use folkmoot_conversation::{
     ArchiveKey, ConsentEntity, ConsentRecord, ConsentState, ContextExtensions, PushRootKey,
     app_data::{self, AppDataWriter, Component, Dictionary, bootstrap},
     archive::ArchiveOptions,
+    commit_log::{CommitLogEntry, CommitResult},
     content::{Codec as _, DeviceSyncContent},
     context::{AdminChange, Attribute, NewConversation},
     device_sync::{HistoryReply, HistoryRequest, HmacKeyUpdate, PreferenceUpdate},
@@ -18,12 +19,19 @@ use folkmoot_wire::{
     DESCRIPTORS, InboxId,
     proto::xmtp::{
         identity::api::v1::PublishIdentityUpdateRequest,
-        mls::api::v1::{
-            KeyPackageUpload, SendGroupMessagesRequest, SendWelcomeMessagesRequest,
-            UploadKeyPackageRequest,
+        mls::{
+            api::v1::{
+                GroupMessage, GroupMessageInput, KeyPackageUpload, SendGroupMessagesRequest,
+                SendWelcomeMessagesRequest, UploadKeyPackageRequest, WelcomeMessage, group_message,
+                group_message_input, welcome_message,
+            },
+            message_contents,
         },
         xmtpv4::{
-            envelopes::{AuthenticatedData, ClientEnvelope, client_envelope::Payload},
+            envelopes::{
+                AuthenticatedData, ClientEnvelope, OriginatorEnvelope, PayerEnvelope,
+                UnsignedOriginatorEnvelope, client_envelope::Payload,
+            },
             payer_api::PublishClientEnvelopesRequest,
         },
     },
@@ -44,6 +52,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(serde_json::from_str(&text)?)
     };
     let corpus = Corpus(root.join("fuzz/corpus"));
+
+    files_and_lines(&corpus)?;
+    what_a_client_reads(&corpus)?;
 
     for (at, kind) in (0..=6).enumerate() {
         let identifier = &[kind; 32][..1 + 31 * (at % 2)];
@@ -351,6 +362,177 @@ impl Corpus {
         )?;
         Ok(())
     }
+}
+
+/// What people and bots write.
+fn files_and_lines(corpus: &Corpus) -> Result<(), Box<dyn Error>> {
+    let (group, message) = ("a1".repeat(16), "b2".repeat(32));
+    let json = [
+        ("ack", r#"{"ack":"1"}"#.to_owned()),
+        (
+            "send",
+            format!(r#"{{"type":"send","id":"1","conversationId":"{group}","text":"hi"}}"#),
+        ),
+        (
+            "markdown",
+            r##"{"type":"send","to":"bob","markdown":"# hi"}"##.to_owned(),
+        ),
+        (
+            "reply",
+            format!(r#"{{"type":"reply","messageId":"{message}","text":"yes"}}"#),
+        ),
+        (
+            "react",
+            format!(
+                r#"{{"type":"react","messageId":"{message}","emoji":"👍","action":"removed"}}"#
+            ),
+        ),
+        (
+            "attach",
+            r#"{"type":"attach","to":"bob","data":"aGk=","filename":"a","mimeType":"text/plain"}"#
+                .to_owned(),
+        ),
+        (
+            "leave",
+            format!(r#"{{"type":"leave","conversationId":"{group}"}}"#),
+        ),
+        ("stop", r#"{"type":"stop"}"#.to_owned()),
+    ];
+    for (name, line) in json {
+        let line = [&[0], line.as_bytes()].concat();
+        corpus.seed("bot_line", &format!("json-{name}"), &line)?;
+    }
+    let text = [
+        ("ack", "ack\t1".to_owned()),
+        ("send", format!("send\t{group}\thi\\tthere")),
+        ("reply", format!("reply\t{message}\tyes")),
+        ("react", format!("react\t{message}\t👍")),
+        ("attach", "attach\tbob\tmap.txt".to_owned()),
+        ("read", format!("read\t{group}")),
+    ];
+    for (name, line) in text {
+        let line = [&[1], line.as_bytes()].concat();
+        corpus.seed("bot_line", &format!("text-{name}"), &line)?;
+    }
+    let file =
+        "# keys\nexport XMTP_ENV=dev # mine\nA='one'\nB=\"two\\nthree\"\nC=`four\nfive`\nnot one\n";
+    corpus.seed("env_file", "quotes", file.as_bytes())?;
+    let plain = format!(
+        "\u{feff}XMTP_WALLET_KEY=0x{}\r\n\r\nXMTP_ENV=local",
+        "ab".repeat(32)
+    );
+    corpus.seed("env_file", "plain", plain.as_bytes())?;
+    let file = format!(
+        "[alice]\naddress = \"{ADDRESS}\"\n\n[bob]\ninbox = \"{}\"\n\n[\"the club\"]\nconversation = \"{group}\"\n",
+        "ab".repeat(32)
+    );
+    corpus.seed("contacts", "three", file.as_bytes())?;
+    corpus.seed("contacts", "unknown-field", b"[a]\nphone = 1\n")
+}
+
+/// What comes from a network, beside messages.
+fn what_a_client_reads(corpus: &Corpus) -> Result<(), Box<dyn Error>> {
+    let v1 = group_message::V1 {
+        id: 7,
+        group_id: GROUP.to_vec().into(),
+        data: mls::private_message(&GROUP, 1, mls::Content::Application, b"at noon").into(),
+        ..Default::default()
+    };
+    let message = GroupMessage {
+        version: Some(group_message::Version::V1(v1.clone())),
+    };
+    corpus.seed("envelope", "v3-message", &message.encode_to_vec())?;
+    let pointer = welcome_message::WelcomePointer {
+        id: 8,
+        installation_key: vec![1; 32].into(),
+        welcome_pointer: vec![2; 40].into(),
+        hpke_public_key: vec![3; 32].into(),
+        ..Default::default()
+    };
+    let welcome = WelcomeMessage {
+        version: Some(welcome_message::Version::WelcomePointer(pointer)),
+    };
+    corpus.seed("envelope", "v3-pointer", &welcome.encode_to_vec())?;
+    let input = GroupMessageInput {
+        version: Some(group_message_input::Version::V1(group_message_input::V1 {
+            data: v1.data,
+            ..Default::default()
+        })),
+    };
+    let client = ClientEnvelope {
+        aad: Some(AuthenticatedData {
+            target_topic: [&[0], &GROUP[..]].concat().into(),
+            depends_on: None,
+        }),
+        payload: Some(Payload::GroupMessage(input)),
+    };
+    let paid = PayerEnvelope {
+        unsigned_client_envelope: client.encode_to_vec().into(),
+        ..Default::default()
+    };
+    let numbered = UnsignedOriginatorEnvelope {
+        originator_node_id: 100,
+        originator_sequence_id: 9,
+        originator_ns: 1,
+        payer_envelope_bytes: paid.encode_to_vec().into(),
+        ..Default::default()
+    };
+    let ordered = OriginatorEnvelope {
+        unsigned_originator_envelope: numbered.encode_to_vec().into(),
+        proof: None,
+    };
+    corpus.seed("envelope", "d14n-message", &ordered.encode_to_vec())?;
+
+    let entry = |commit, epoch: u64, result| CommitLogEntry {
+        group_id: vec![7; 16].into(),
+        commit_sequence_id: commit,
+        last_epoch_authenticator: vec![u8::try_from(epoch).unwrap_or(0); 32].into(),
+        result,
+        applied_epoch: epoch + 1,
+        applied_epoch_authenticator: vec![u8::try_from(epoch + 1).unwrap_or(0); 32].into(),
+    };
+    let failed = CommitLogEntry {
+        applied_epoch: 2,
+        applied_epoch_authenticator: vec![2; 32].into(),
+        ..entry(3, 2, CommitResult::Invalid)
+    };
+    let entries = [
+        entry(1, 0, CommitResult::Applied),
+        entry(2, 1, CommitResult::Applied),
+        failed,
+        entry(4, 2, CommitResult::Applied),
+    ];
+    let mut log = Vec::new();
+    for entry in &entries {
+        let bytes = entry.encode();
+        log.push(u8::try_from(bytes.len())?);
+        log.extend_from_slice(&bytes);
+    }
+    corpus.seed("commit_log", "four", &log)?;
+    let signed = entries[0].sign(&[7; 32]);
+    let signed = message_contents::CommitLogEntry {
+        sequence_id: 1,
+        serialized_commit_log_entry: signed.serialized.clone(),
+        signature: Some(signed.signature_message()),
+    };
+    let signed = signed.encode_to_vec();
+    let length = u8::try_from(signed.len())?;
+    corpus.seed("commit_log", "signed", &[&[length], &signed[..]].concat())?;
+
+    corpus.seed("attachment", "genuine", &[0, 32, 32, 12, b'h', b'i'])?;
+    corpus.seed(
+        "attachment",
+        "changed",
+        &[1, 100, 1, 32, 32, 12, b'h', b'i'],
+    )?;
+    corpus.seed("attachment", "short-nonce", &[0, 32, 32, 11, b'h', b'i'])?;
+
+    let policies = PolicySet::all_members();
+    let group = NewConversation::group(InboxId::from_bytes([1; 32]), policies, [9; 32]);
+    let migrated = app_data::converted(&group.extensions())?;
+    let dictionary = Dictionary::of(&migrated)?.ok_or("a converted group has a dictionary")?;
+    corpus.seed("app_data", "converted", &dictionary.encode())?;
+    corpus.seed("app_data", "empty", &Dictionary::default().encode())
 }
 
 /// Contexts with parts of several kinds: a slot, the length, the data.

@@ -6,6 +6,7 @@ mod groups;
 mod history;
 mod parsers;
 mod program;
+mod reader;
 mod rules;
 mod sequence;
 
@@ -14,7 +15,8 @@ pub use front::{METHODS, grpc_body, grpc_request, json_request};
 pub use groups::{group, welcome};
 pub use history::history;
 pub use parsers::{group_message, identity_update, key_package, topic};
-pub use program::{config, contract_account};
+pub use program::{bot_line, config, contacts, contract_account, env_file};
+pub use reader::{app_data, attachment, commit_log, envelope};
 pub use rules::group_context;
 pub use sequence::engine;
 
@@ -23,12 +25,19 @@ pub type Target = fn(&[u8]);
 
 /// Every target: its name in `fuzz/fuzz_targets/` and `fuzz/corpus/`, and its function.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("app_data", app_data),
     ("archive", archive),
+    ("attachment", attachment),
+    ("bot_line", bot_line),
+    ("commit_log", commit_log),
     ("config", config),
+    ("contacts", contacts),
     ("content", content),
     ("contract_account", contract_account),
     ("device_sync", device_sync),
     ("engine", engine),
+    ("env_file", env_file),
+    ("envelope", envelope),
     ("group", group),
     ("group_context", group_context),
     ("group_message", group_message),

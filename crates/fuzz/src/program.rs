@@ -1,8 +1,13 @@
-//! What the program reads: its configuration, and signatures of contract wallets.
+//! What the program reads: its configuration, files of people, lines of bots, and signatures of
+//! contract wallets.
 
 use std::path::Path;
 
-use folkmoot::{config::Config, evm};
+use folkmoot::{
+    config::Config,
+    evm,
+    inputs::{self, BotForm},
+};
 use folkmoot_identity::ContractCheck;
 
 /// A configuration file; after a zero byte may follow environment variables, each `NAME=VALUE`
@@ -44,5 +49,63 @@ pub fn contract_account(data: &[u8]) {
         if let Some(program) = evm::program(&check) {
             assert!(program.windows(20).any(|bytes| bytes == check.address));
         }
+    }
+}
+
+/// Lines of a bot: the first byte says in which form.
+pub fn bot_line(data: &[u8]) {
+    let Some((form, line)) = super::first(data) else {
+        return;
+    };
+    let form = match form % 2 {
+        0 => BotForm::Json,
+        _ => BotForm::Text,
+    };
+    match inputs::bot_line(line, form) {
+        Ok(None) => assert!(line.trim_ascii().is_empty() || !line.is_ascii()),
+        Ok(Some(word)) => assert!(!word.is_empty()),
+        Err(cause) => {
+            assert!(!cause.is_empty());
+            assert!(
+                !cause.contains('\n'),
+                "what happened is one line: {cause:?}"
+            );
+        }
+    }
+}
+
+/// A `.env` file.
+pub fn env_file(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    let (assignments, wrong) = inputs::environment_file(text);
+    for (name, _) in &assignments {
+        assert!(!name.is_empty() && !name.contains(char::is_whitespace));
+    }
+    let lines = text.lines().count();
+    assert!(wrong.is_sorted() && wrong.iter().all(|line| (1..=lines).contains(line)));
+    assert!(assignments.len() + wrong.len() <= lines);
+    // A file of plain assignments says the same again.
+    let plain = |value: &str| value.chars().all(|one| one.is_ascii_alphanumeric());
+    let plain: Vec<_> = assignments
+        .into_iter()
+        .filter(|(name, value)| plain(name) && name != "export" && plain(value))
+        .collect();
+    let file: String = plain
+        .iter()
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect();
+    assert_eq!(inputs::environment_file(&file), (plain, Vec::new()));
+}
+
+/// `contacts.toml`.
+pub fn contacts(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    match inputs::contacts(text) {
+        Ok(written) => assert_eq!(inputs::contacts(&written), Ok(written)),
+        Err(cause) => assert!(!cause.is_empty()),
     }
 }

@@ -13,7 +13,7 @@ mod d14n;
 mod environment;
 mod error;
 mod link;
-pub(crate) mod pushed;
+pub mod pushed;
 mod subscription;
 mod v3;
 

@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 32 << 20;
 /// # Errors
 ///
 /// The field, and what is wrong with it.
-pub(crate) fn group_message(bytes: &[u8]) -> Result<GroupEnvelope, (&'static str, String)> {
+pub fn group_message(bytes: &[u8]) -> Result<GroupEnvelope, (&'static str, String)> {
     let by_v3 = || {
         let message =
             mls::GroupMessage::decode(bytes).map_err(|cause| Wrong::new("envelope", cause))?;
@@ -35,7 +35,7 @@ pub(crate) fn group_message(bytes: &[u8]) -> Result<GroupEnvelope, (&'static str
 /// # Errors
 ///
 /// As of [`group_message`].
-pub(crate) fn welcome(bytes: &[u8]) -> Result<WelcomeEnvelope, (&'static str, String)> {
+pub fn welcome(bytes: &[u8]) -> Result<WelcomeEnvelope, (&'static str, String)> {
     let by_v3 = || {
         let message =
             mls::WelcomeMessage::decode(bytes).map_err(|cause| Wrong::new("envelope", cause))?;

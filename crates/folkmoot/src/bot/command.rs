@@ -23,6 +23,16 @@ pub(super) enum Line {
     Command(Command),
 }
 
+impl Line {
+    /// The word for it.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::Acknowledge(_) => "ack",
+            Self::Command(command) => command.action.word(),
+        }
+    }
+}
+
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Command {

@@ -25,6 +25,20 @@ use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
 
+use crate::inputs::BotForm;
+
+/// [`crate::inputs::bot_line`].
+pub(crate) fn understand(line: &[u8], form: BotForm) -> Result<Option<&'static str>, String> {
+    let form = match form {
+        BotForm::Json => event::Form::Json,
+        BotForm::Text => event::Form::Text,
+    };
+    match command::parse(line, form) {
+        Ok(line) => Ok(line.map(|line| line.word())),
+        Err(cause) => Err(cause.to_string()),
+    }
+}
+
 /// Let a program or a web server answer messages
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]

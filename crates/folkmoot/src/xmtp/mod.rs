@@ -51,6 +51,8 @@ use crate::bot::BotCommand;
 
 pub(crate) use conversation::mime_type;
 pub(crate) use health::examine;
+pub(crate) use people::contacts::rewritten as contacts_rewritten;
+pub(crate) use variables::parse as assignments;
 
 /// Everything that the official `xmtp` program does, with the same names, flags and JSON
 ///

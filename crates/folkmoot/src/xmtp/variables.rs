@@ -166,7 +166,7 @@ fn wrong_line(path: &Path, line: usize) -> Failure {
 
 /// The assignments of a `.env` file, and the numbers of the lines that are none. A value in quotes
 /// may go over several lines.
-fn parse(text: &str) -> (Vec<(String, String)>, Vec<usize>) {
+pub(crate) fn parse(text: &str) -> (Vec<(String, String)>, Vec<usize>) {
     let (mut assignments, mut wrong) = (Vec::new(), Vec::new());
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut number = 0;

@@ -152,6 +152,12 @@ fn path() -> anyhow::Result<PathBuf> {
     Ok(variables::home()?.join("contacts.toml"))
 }
 
+/// [`crate::inputs::contacts`].
+pub(crate) fn rewritten(text: &str) -> Result<String, String> {
+    let contacts = Contacts::parse(text).map_err(|cause| cause.to_string())?;
+    toml::to_string(&contacts).map_err(|cause| cause.to_string())
+}
+
 /// Names for people and conversations
 ///
 /// They are kept in ~/.xmtp/contacts.toml, and every command takes them in place of addresses and
