@@ -31,7 +31,7 @@ const IDLE: Duration = Duration::from_secs(1);
 const IDLE_PATIENCE_MS: u32 = 50;
 
 /// The checkpoint thread, as the writer sees it.
-pub(super) struct Checkpoints {
+pub(crate) struct Checkpoints {
     ask: SyncSender<()>,
     log: Arc<Log>,
     /// The log's length when a checkpoint was last asked for.
@@ -52,7 +52,7 @@ struct Log {
 
 impl Checkpoints {
     /// Starts the thread, and lets it hear of what `writer` commits to the file at `path`.
-    pub(super) fn start(
+    pub(crate) fn start(
         path: &Path,
         durability: Durability,
         writer: &mut Connection,
@@ -92,7 +92,7 @@ impl Checkpoints {
     }
 
     /// To be called after each commit. Says whether the writer must do a checkpoint itself.
-    pub(super) fn committed(&mut self) -> bool {
+    pub(crate) fn committed(&mut self) -> bool {
         let frames = self.log.frames.load(Ordering::Acquire);
         // A shorter log was begun anew.
         self.asked_at = self.asked_at.min(frames);
@@ -106,7 +106,7 @@ impl Checkpoints {
     }
 
     /// Waits until the thread is done with the file.
-    pub(super) fn stop(self) {
+    pub(crate) fn stop(self) {
         drop(self.ask);
         let _ = self.thread.join();
     }
@@ -136,7 +136,7 @@ fn work(connection: &Connection, log: &Log, asked: &Receiver<()>) {
 }
 
 /// Moves into the file what nobody needs in the log any more; waits for nobody.
-pub(super) fn passive(connection: &Connection) {
+pub(crate) fn passive(connection: &Connection) {
     checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)");
 }
 

@@ -95,7 +95,7 @@ pub(super) fn stage(
             .execute_batch(&format!("PRAGMA page_size = {page_bytes}; VACUUM;"))
             .map_err(&failed)?;
     }
-    schema::migrate(&mut staged)?;
+    schema::migrate(&mut staged, schema::MIGRATIONS)?;
     staged
         .execute(
             "INSERT INTO meta (key, value) VALUES ('ids', ?1) \
@@ -117,7 +117,7 @@ pub(super) fn page_bytes(connection: &Connection) -> Result<u32, StoreError> {
 pub(super) fn verify(path: &Path) -> Result<Stats, StoreError> {
     let failed = failed("verify the copy");
     let copy = open_to_read(path)?;
-    schema::check_version(&copy)?;
+    schema::check_version(&copy, schema::MIGRATIONS)?;
     let verdict: String = copy
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         .map_err(&failed)?;
@@ -155,7 +155,7 @@ pub(super) fn verify(path: &Path) -> Result<Stats, StoreError> {
 #[cfg(feature = "postgres")]
 pub(crate) fn empty(path: &Path) -> Result<Connection, StoreError> {
     let mut copy = schema::connect(path, Durability::Off, None)?;
-    schema::migrate(&mut copy)?;
+    schema::migrate(&mut copy, schema::MIGRATIONS)?;
     Ok(copy)
 }
 

@@ -4,11 +4,11 @@
 //! closures over connections of their own, each in a snapshot; [`read`] holds the queries;
 //! [`checkpoint`] moves the write-ahead log back into the file, away from the writer.
 
-mod checkpoint;
+pub(crate) mod checkpoint;
 pub(crate) mod copy;
 mod read;
 mod readers;
-mod schema;
+pub(crate) mod schema;
 mod writer;
 
 use std::{
@@ -97,7 +97,7 @@ impl SqliteStore {
         let path = path.into();
         writer::remove_staged(&path)?;
         let mut connection = schema::connect(&path, options.durability, options.max_bytes)?;
-        schema::migrate(&mut connection)?;
+        schema::migrate(&mut connection, schema::MIGRATIONS)?;
         let counts = Arc::new(Counts::default());
         counts.load(&connection)?;
         let readers = Readers::open(&path, options)?;

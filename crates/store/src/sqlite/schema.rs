@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbCo
 use crate::{Durability, StoreError};
 
 /// Each step makes one form of the file from the one before it.
-const MIGRATIONS: &[&str] = &[include_str!("schema_v1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema_v1.sql")];
 /// Bytes of a page: envelopes of 1 KB fill it with little waste.
 pub(super) const PAGE_BYTES: u32 = 8 << 10;
 /// How long a connection waits for another one's lock.
@@ -16,7 +16,7 @@ const PATIENCE_MS: u32 = 10_000;
 const STATEMENTS: usize = 64;
 
 /// A connection that may write, to a file of at most `max_bytes`.
-pub(super) fn connect(
+pub(crate) fn connect(
     path: &Path,
     durability: Durability,
     max_bytes: Option<u64>,
@@ -48,7 +48,7 @@ pub(super) fn connect(
 }
 
 /// A connection that only reads.
-pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         Connection::open_with_flags(path, flags).map_err(failed("open the database"))?;
@@ -74,10 +74,10 @@ fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Brings the file to the newest form, or refuses one that is newer than this program.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+pub(crate) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
     let failed = failed("bring the database to its newest form");
-    let found = check_version(connection)?;
-    for (number, step) in (found + 1..).zip(&MIGRATIONS[found as usize..]) {
+    let found = check_version(connection, steps)?;
+    for (number, step) in (found + 1..).zip(&steps[found as usize..]) {
         let transaction = connection.transaction().map_err(&failed)?;
         transaction.execute_batch(step).map_err(&failed)?;
         transaction
@@ -89,11 +89,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// The number of the file's form, if this program knows it.
-pub(super) fn check_version(connection: &Connection) -> Result<u32, StoreError> {
+pub(super) fn check_version(connection: &Connection, steps: &[&str]) -> Result<u32, StoreError> {
     let found: u32 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(failed("read the database's version"))?;
-    let known = u32::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    let known = u32::try_from(steps.len()).expect("there are few migrations");
     if found > known {
         return Err(StoreError::FromTheFuture { found, known });
     }
@@ -102,7 +102,7 @@ pub(super) fn check_version(connection: &Connection) -> Result<u32, StoreError> 
 
 /// Whether the file has the newest form.
 pub(super) fn is_newest(connection: &Connection) -> Result<bool, StoreError> {
-    Ok(check_version(connection)? as usize == MIGRATIONS.len())
+    Ok(check_version(connection, MIGRATIONS)? as usize == MIGRATIONS.len())
 }
 
 /// A counter of the file; 0 if it was never set.
@@ -117,7 +117,7 @@ pub(super) fn meta(connection: &Connection, key: &str) -> Result<u64, StoreError
 }
 
 /// Turns SQLite's errors into ours, with what was attempted.
-pub(super) fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+pub(crate) fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
     move |cause| match cause.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::DiskFull,
         _ => StoreError::Database {

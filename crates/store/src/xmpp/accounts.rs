@@ -54,7 +54,8 @@ pub enum Created {
     Created,
     /// The address has an account, or another invite that is still good reserves it.
     Taken,
-    /// The invite is unknown, has expired, is used up, makes no accounts, or is for another address.
+    /// The invite is unknown, used up, makes no accounts, or is for another address. Whether it has expired does not
+    /// matter here: that counts when the client names it, before it registers (XEP-0445).
     NoInvite,
 }
 

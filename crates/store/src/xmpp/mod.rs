@@ -12,6 +12,7 @@ mod accounts;
 mod archive;
 mod archive_prefs;
 mod blocklist;
+mod database;
 mod housekeeping;
 mod invites;
 mod offline;
@@ -34,6 +35,7 @@ pub use archive::{
 };
 pub use archive_prefs::{ArchiveDefault, ArchivePreferences, ArchivePrefs};
 pub use blocklist::Blocklist;
+pub use database::{XmppDatabase, XmppFileOptions};
 pub use housekeeping::{Housekeeping, XmppStats};
 pub use invites::{Invite, InviteKind, Invites};
 pub use offline::{Offline, OfflineStanza};

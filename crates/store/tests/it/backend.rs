@@ -9,19 +9,15 @@ use folkmoot_wire::{Topic, TopicKind};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
+#[cfg(feature = "postgres")]
+pub(crate) use crate::postgres::fresh_schema;
+
 /// A store and what it told its listener so far.
 pub(crate) struct Backend {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) heard: Arc<Mutex<Vec<Arc<Envelope>>>>,
     _folder: Option<TempDir>,
 }
-
-/// The variable that names a PostgreSQL to test on.
-#[cfg(feature = "postgres")]
-const POSTGRES: &str = "FOLKMOOT_TEST_POSTGRES";
-/// The variable without which a missing PostgreSQL is no failure.
-#[cfg(feature = "postgres")]
-const REQUIRE_POSTGRES: &str = "FOLKMOOT_TEST_REQUIRE_POSTGRES";
 
 impl Backend {
     /// A store in a schema of its own, or nothing where no PostgreSQL is at hand.
@@ -68,30 +64,6 @@ impl Backend {
             _folder: Some(folder),
         }
     }
-}
-
-/// The address of an empty schema in the PostgreSQL that the environment names.
-#[cfg(feature = "postgres")]
-pub(crate) async fn fresh_schema() -> Option<String> {
-    let Ok(url) = std::env::var(POSTGRES) else {
-        assert!(
-            std::env::var_os(REQUIRE_POSTGRES).is_none(),
-            "{POSTGRES} is not set, and {REQUIRE_POSTGRES} is"
-        );
-        eprintln!("skipped: set {POSTGRES}=postgres://… to run this on PostgreSQL");
-        return None;
-    };
-    let schema = format!("test_{:032x}", rand::random::<u128>());
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    let made = client
-        .batch_execute(&format!("CREATE SCHEMA {schema}"))
-        .await;
-    made.unwrap();
-    let separator = if url.contains('?') { '&' } else { '?' };
-    Some(format!("{url}{separator}options=-csearch_path%3D{schema}"))
 }
 
 fn listener(heard: &Arc<Mutex<Vec<Arc<Envelope>>>>) -> folkmoot_store::OnCommit {

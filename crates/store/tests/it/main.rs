@@ -10,6 +10,8 @@ mod crowd;
 mod durability;
 mod in_use;
 mod log_length;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod properties;
 #[cfg(feature = "postgres")]
 mod tls;
