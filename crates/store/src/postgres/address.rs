@@ -47,13 +47,13 @@ const SYSTEM: &str = "system";
 
 /// A database's address with what is needed to connect to it.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(crate) struct Address {
     config: Config,
     tls: MakeRustlsConnect,
 }
 
 /// A connection's other half, which has to be polled.
-pub(super) type Link = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+pub(crate) type Link = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Why an address cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ impl Address {
     /// # Errors
     ///
     /// What is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
         Self::read(text).map_err(|cause| StoreError::Database {
             doing: "read the database's address",
             cause: cause.into(),
@@ -99,12 +99,12 @@ impl Address {
     }
 
     /// One connection.
-    pub(super) async fn connect(&self) -> Result<(Client, Link), tokio_postgres::Error> {
+    pub(crate) async fn connect(&self) -> Result<(Client, Link), tokio_postgres::Error> {
         self.config.connect(self.tls.clone()).await
     }
 
     /// What makes a pool's connections.
-    pub(super) fn manager(&self) -> Manager {
+    pub(crate) fn manager(&self) -> Manager {
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };

@@ -5,10 +5,10 @@
 //! group's transaction, so the order of ids is the order in which they become visible.
 //! Reads go through a pool.
 
-mod address;
+pub(crate) mod address;
 mod copy;
 mod read;
-mod schema;
+pub(crate) mod schema;
 mod writer;
 
 use std::{path::Path, sync::Arc};

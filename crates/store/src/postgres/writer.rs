@@ -491,7 +491,7 @@ async fn connect(address: &Address) -> Result<Client, StoreError> {
             "it holds the schema's advisory lock; stop it, or use another schema".to_owned(),
         ));
     }
-    schema::migrate(&mut client).await?;
+    schema::migrate(&mut client, schema::VERSIONS, schema::MIGRATIONS).await?;
     Ok(client)
 }
 

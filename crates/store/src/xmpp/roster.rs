@@ -90,7 +90,7 @@ pub trait Roster: Send + Sync {
     ) -> Result<Option<u64>, StoreError>;
 
     /// What changed after version `since`, the oldest change first, each contact once and with the version of its last
-    /// change. `None` if the store cannot tell: it remembers the last few hundred removals only, and no version that
+    /// change. `None` if the store cannot tell: it remembers the last 200 removals only, and no version that
     /// the list never had.
     async fn roster_changes(
         &self,

@@ -186,44 +186,43 @@ impl Model {
 }
 
 async fn agrees(
+    backend: Backend,
     arrivals: Vec<Arrival>,
     batch: usize,
     queries: Vec<ArchiveQuery>,
     size: usize,
 ) -> Result<(), TestCaseError> {
-    for backend in Backend::all().await {
-        let store = &*backend.store;
-        let mut model = Model::default();
-        let mut at = 0;
-        let mut entries = Vec::new();
-        for (number, (own, peer, room, later, length)) in (1..).zip(arrivals.clone()) {
-            at += later;
-            entries.push(NewEntry {
-                owner: bare(if own { OWNER } else { OTHER }),
-                id: id(number),
-                with: jid(PEERS[peer]),
-                kind: match room {
-                    true => StanzaKind::Groupchat,
-                    false => StanzaKind::Direct,
-                },
-                stanza: Bytes::from(vec![b'x'; length]),
-                at,
-                origin_id: None,
-            });
-        }
-        for batch in entries.chunks(batch) {
-            store.append_to_archives(batch.to_vec()).await.unwrap();
-            let own = batch.iter().filter(|entry| entry.owner == bare(OWNER));
-            own.for_each(|entry| model.append(entry));
-        }
-        for query in &queries {
-            let answer = store
-                .archive_page(&bare(OWNER), query.clone())
-                .await
-                .unwrap();
-            prop_assert_eq!(answer, model.answer(query), "{:?}", query);
-            both_ways(&backend, &model, &query.filter, size).await?;
-        }
+    let store = &*backend.store;
+    let mut model = Model::default();
+    let mut at = 0;
+    let mut entries = Vec::new();
+    for (number, (own, peer, room, later, length)) in (1..).zip(arrivals.clone()) {
+        at += later;
+        entries.push(NewEntry {
+            owner: bare(if own { OWNER } else { OTHER }),
+            id: id(number),
+            with: jid(PEERS[peer]),
+            kind: match room {
+                true => StanzaKind::Groupchat,
+                false => StanzaKind::Direct,
+            },
+            stanza: Bytes::from(vec![b'x'; length]),
+            at,
+            origin_id: None,
+        });
+    }
+    for batch in entries.chunks(batch) {
+        store.append_to_archives(batch.to_vec()).await.unwrap();
+        let own = batch.iter().filter(|entry| entry.owner == bare(OWNER));
+        own.for_each(|entry| model.append(entry));
+    }
+    for query in &queries {
+        let answer = store
+            .archive_page(&bare(OWNER), query.clone())
+            .await
+            .unwrap();
+        prop_assert_eq!(answer, model.answer(query), "{:?}", query);
+        both_ways(&backend, &model, &query.filter, size).await?;
     }
     Ok(())
 }
@@ -282,17 +281,45 @@ async fn both_ways(
     Ok(())
 }
 
+fn run(
+    backend: impl Future<Output = Option<Backend>>,
+    (arrivals, batch, queries, size): Case,
+) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        match backend.await {
+            Some(backend) => agrees(backend, arrivals, batch, queries, size).await,
+            None => Ok(()),
+        }
+    })
+}
+
+/// What arrives, how many at a time, what is asked, how long pages are when everything is read.
+type Case = (Vec<Arrival>, usize, Vec<ArchiveQuery>, usize);
+
+fn case() -> impl Strategy<Value = Case> {
+    let queries = proptest::collection::vec(query(), 1..8);
+    (arrivals(), 1..20_usize, queries, 1..30_usize)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_archive_answers_as_a_list_in_memory_does(
-        arrivals in arrivals(),
-        batch in 1..20_usize,
-        queries in proptest::collection::vec(query(), 1..8),
-        size in 1..30_usize,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(agrees(arrivals, batch, queries, size))?;
+    fn every_archive_answers_as_a_list_in_memory_does(case in case()) {
+        run(async { Some(Backend::sqlite()) }, case)?;
+    }
+}
+
+#[cfg(feature = "postgres")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_archive_in_postgres_answers_as_a_list_in_memory_does(case in case()) {
+        run(Backend::postgres(), case)?;
     }
 }

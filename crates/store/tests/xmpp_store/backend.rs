@@ -30,9 +30,15 @@ impl Backend {
         }
     }
 
-    /// A store of each kind that is at hand.
-    pub(crate) async fn all() -> Vec<Self> {
-        vec![Self::sqlite()]
+    /// A store in a schema of its own, or nothing where no PostgreSQL is at hand.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn postgres() -> Option<Self> {
+        let url = crate::postgres::fresh_schema().await?;
+        let store = XmppDatabase::connect(&url, 2).await.unwrap();
+        Some(Self {
+            store: Arc::new(store),
+            _folder: None,
+        })
     }
 }
 
@@ -43,6 +49,14 @@ macro_rules! for_each_backend {
         async fn sqlite() {
             let backend = crate::backend::Backend::sqlite();
             super::$promise(&*backend.store).await;
+        }
+
+        #[cfg(feature = "postgres")]
+        #[tokio::test]
+        async fn postgres() {
+            if let Some(backend) = crate::backend::Backend::postgres().await {
+                super::$promise(&*backend.store).await;
+            }
         }
     })+ };
 }

@@ -12,6 +12,9 @@ mod backend;
 mod durability;
 mod lists;
 mod messages;
+#[cfg(feature = "postgres")]
+#[path = "../it/postgres.rs"]
+mod postgres;
 mod pubsub;
 mod rooms;
 mod roster;

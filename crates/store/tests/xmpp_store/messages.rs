@@ -11,7 +11,7 @@ for_each_backend![
 ];
 
 async fn what_waits_is_read_in_order_until_it_is_removed(store: &dyn XmppStore) {
-    let [romeo, juliet] = ["romeo@localhost", "juliet@localhost"].map(|name| bare(name));
+    let [romeo, juliet] = ["romeo@localhost", "juliet@localhost"].map(bare);
     let push = |text: &str| store.push_offline(&romeo, bytes(text), 7, 3);
     for text in ["one", "two", "three"] {
         assert_eq!(push(text).await.unwrap(), Stored::Yes);

@@ -73,7 +73,7 @@ async fn a_room_comes_back_as_it_was(store: &dyn XmppStore) {
 }
 
 async fn people_are_kept_and_let_go(store: &dyn XmppStore) {
-    let rooms = ["feast@rooms.localhost", "garden@rooms.localhost"].map(|room| bare(room));
+    let rooms = ["feast@rooms.localhost", "garden@rooms.localhost"].map(bare);
     let juliet = bare("juliet@localhost");
     for room in &rooms {
         store.save_room(room, settings("open")).await.unwrap();
@@ -104,8 +104,7 @@ async fn people_are_kept_and_let_go(store: &dyn XmppStore) {
 }
 
 async fn a_deleted_room_is_gone(store: &dyn XmppStore) {
-    let [feast, garden] =
-        ["feast@rooms.localhost", "garden@rooms.localhost"].map(|room| bare(room));
+    let [feast, garden] = ["feast@rooms.localhost", "garden@rooms.localhost"].map(bare);
     for room in [&feast, &garden] {
         store.save_room(room, settings("open")).await.unwrap();
         let people = vec![member("romeo@localhost", RoomAffiliation::Owner)];

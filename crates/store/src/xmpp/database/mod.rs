@@ -10,6 +10,8 @@ mod blocklist;
 mod housekeeping;
 mod invites;
 mod offline;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod private_xml;
 mod pubsub;
 mod push;
@@ -65,6 +67,21 @@ impl XmppDatabase {
     /// [`StoreError::FromTheFuture`] for a file of a newer program, otherwise what SQLite says.
     pub fn open(path: impl Into<PathBuf>, options: XmppFileOptions) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(sqlite::Sqlite::open(path.into(), options)?)))
+    }
+
+    /// Connects to the PostgreSQL at `url` and makes the tables if they are missing, as
+    /// [`PostgresStore::connect`](crate::PostgresStore::connect) does; both may use the same schema. `readers` is the
+    /// number of connections for reading; one more writes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] while another process writes to the same schema, [`StoreError::FromTheFuture`] for tables
+    /// of a newer program, otherwise what PostgreSQL says.
+    #[cfg(feature = "postgres")]
+    pub async fn connect(url: &str, readers: usize) -> Result<Self, StoreError> {
+        Ok(Self(Arc::new(
+            postgres::Postgres::connect(url, readers).await?,
+        )))
     }
 
     /// Runs work in a transaction and answers what it did, once that is durable.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Removals that are remembered for each account.
-const REMOVALS: usize = 500;
+const REMOVALS: usize = 200;
 
 const TO: i64 = 1;
 const FROM: i64 = 2;
