@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod bookmarks;
+pub mod bosh;
 pub mod c2s;
 pub mod caps;
 pub mod carbons;
