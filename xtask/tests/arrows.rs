@@ -27,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("folkmoot-store", &["folkmoot-wire"]),
     ("folkmoot-xmpp", &[]),
+    ("folkmoot-xmpp-server", &["folkmoot-store", "folkmoot-xmpp"]),
     (
         "folkmoot-node",
         &[
@@ -45,6 +46,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "folkmoot-node",
             "folkmoot-store",
             "folkmoot-wire",
+            "folkmoot-xmpp",
+            "folkmoot-xmpp-server",
         ],
     ),
 ];
