@@ -9,13 +9,13 @@
 // run: its keys file is read by ours, and what it sends is read by ours.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
-import { TARGET, node22, nodeForNewestSdk, packages } from './lib/install.mjs';
+import { TARGET, node22, nodeForNewestSdk, packages, publishedProgram } from './lib/install.mjs';
 import { TestNode } from './lib/node.mjs';
 import { freeOffset } from './lib/ports.mjs';
 import { run, start, stopAll } from './lib/processes.mjs';
@@ -176,15 +176,10 @@ async function compareAll(alice, bob) {
 
 /** The published program makes keys, and sends; ours takes the keys, and reads. */
 async function published(node, gateway, bob) {
-  const folder = join(TARGET, 'cli');
-  mkdirSync(folder, { recursive: true });
-  const wanted = '@xmtp/cli@0.0.6';
-  if (!existsSync(join(folder, 'node_modules/@xmtp/cli'))) {
-    await run('npm', ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', wanted], { cwd: folder });
-  }
+  const entry = await publishedProgram();
   const home = mkdtempSync(join(tmpdir(), 'folkmoot-cli-'));
   const env = { PATH: process.env.PATH, HOME: home, XMTP_GATEWAY_HOST: gateway, XMTP_ENV: 'local', XMTP_DB_DIRECTORY: home };
-  const xmtp = (...args) => run(node, [join(folder, 'node_modules/@xmtp/cli/dist/index.js'), ...args], { cwd: home, env });
+  const xmtp = (...args) => run(node, [entry, ...args], { cwd: home, env });
   await xmtp('init', '--ephemeral', '--env', 'local');
   const keys = readFileSync(join(home, '.env'), 'utf8');
   const key = /^XMTP_WALLET_KEY=(0x[0-9a-f]{64})$/m.exec(keys)?.[1];

@@ -128,6 +128,17 @@ async function withTrixieLibraries(node, copy) {
   await run(patchelf, ['--set-interpreter', loader, copy]);
 }
 
+/** The published command line, an older program than the one that ours equals: its entry point. */
+export async function publishedProgram() {
+  const folder = join(TARGET, 'cli');
+  mkdirSync(folder, { recursive: true });
+  const wanted = '@xmtp/cli@0.0.6';
+  if (!existsSync(join(folder, 'node_modules/@xmtp/cli'))) {
+    await run('npm', ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', wanted], { cwd: folder });
+  }
+  return join(folder, 'node_modules/@xmtp/cli/dist/index.js');
+}
+
 /** The program around our own client: `{ actor }` or `{ missing }`. */
 export function ourClient(file) {
   const advice = 'cargo build --release -p folkmoot-testkit --features client-actor --bin client-actor';

@@ -17,6 +17,10 @@ use crate::{
 
 const NO_POSTGRES: &str = "no initdb found; get it with `apt-get install postgresql`";
 
+/// SQLite is compiled for each selection of features that nothing else has; nobody runs that one, so
+/// it need not be fast, which takes most of a minute.
+const PLAIN_SQLITE: &str = "profile.dev.package.libsqlite3-sys.opt-level=0";
+
 /// One check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum Step {
@@ -206,6 +210,7 @@ fn each_feature() -> anyhow::Result<Outcome> {
                         name,
                         "--no-default-features",
                     ])
+                    .args(["--config", PLAIN_SQLITE])
                     .args(extra),
             )
         };
@@ -298,7 +303,16 @@ fn interop(options: &Options) -> anyhow::Result<Outcome> {
             "no node found; get Node.js 20 or newer, with npm".to_owned(),
         ));
     };
-    let programs = Programs::build()?;
+    // What is foreign is fetched meanwhile. Whoever misses something afterwards tries again, and says
+    // so.
+    let mut fetching = Command::new(&node)
+        .arg("interop/prepare.mjs")
+        .stdin(Stdio::null())
+        .spawn()
+        .context("start node")?;
+    let programs = Programs::build();
+    let _ = fetching.wait().context("wait for node")?;
+    let programs = programs?;
     let given = options.pass_on.as_deref().unwrap_or_default();
     let asked = |what: &str| given.iter().any(|one| one.split('=').next() == Some(what));
     let full = options.full || asked("--full");
