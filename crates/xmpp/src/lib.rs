@@ -25,6 +25,7 @@ pub mod moment;
 pub mod muc;
 pub mod ns;
 pub mod offline;
+pub mod pie;
 pub mod ping;
 pub mod presence;
 pub mod private;

@@ -25,6 +25,8 @@ pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
 
 /// Bytes of a name or the name of a group.
 const NAME: usize = 1023;
+/// Contacts of any roster, whatever a server allows.
+const MOST: usize = 20_000;
 /// Groups of one contact.
 const GROUPS: usize = 100;
 
@@ -391,8 +393,18 @@ impl Roster {
         })
     }
 
-    /// Applies a subscription stanza that the user sends to the account of a contact.
+    /// Applies a subscription stanza that the user sends to the account of a contact. Nothing comes of it when the
+    /// contact would be one more than any roster has.
     pub fn sends(&mut self, contact: &BareJid, kind: PresenceType) -> Sent {
+        let is_new = !self.items.contains_key(&Jid::from(contact.clone()));
+        if is_new && self.items.len() >= MOST {
+            return Sent {
+                changed: None,
+                route: false,
+                now_visible: false,
+                now_hidden: false,
+            };
+        }
         let sent = self.subscription(contact).sends(kind);
         Sent {
             changed: self.apply(contact, sent.state, None),

@@ -177,11 +177,13 @@ pub fn with_hash(presence: Stanza, picture: Option<&str>) -> Stanza {
 
 /// What a file is by its first bytes.
 fn media_type(data: &[u8]) -> Option<&'static str> {
-    let kinds: [(&[u8], &str); 4] = [
+    if data.starts_with(b"RIFF") && data.get(8..12) == Some(b"WEBP") {
+        return Some("image/webp");
+    }
+    let kinds: [(&[u8], &str); 3] = [
         (b"\x89PNG\r\n\x1a\n", "image/png"),
         (b"\xff\xd8\xff", "image/jpeg"),
         (b"GIF8", "image/gif"),
-        (b"RIFF", "image/webp"),
     ];
     kinds
         .into_iter()

@@ -248,7 +248,7 @@ pub enum Change {
     Purge(String),
     /// A subscription to a node, `None` for none any more.
     Subscribe(String, Jid, Option<Subscribed>),
-    /// What somebody is to a node.
+    /// What somebody is to a node; [`Affiliation::None`] is not kept.
     Affiliate(String, BareJid, Affiliation),
 }
 
