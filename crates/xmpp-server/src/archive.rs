@@ -11,9 +11,12 @@ use folkmoot_xmpp::{
     stanza::{Condition, IqType, Stanza, StanzaError},
     xml::{Element, Limits},
 };
-use jid::Jid;
+use jid::{BareJid, Jid};
 
-use crate::{router::failed, session::Session};
+use crate::{
+    router::{Router, failed},
+    session::Session,
+};
 
 /// Bytes of stanzas in one page.
 const PAGE_BYTES: usize = 1 << 20;
@@ -29,31 +32,49 @@ pub(crate) async fn handle(
     kind: IqType,
     payload: &Element,
 ) -> Result<Vec<Stanza>, StanzaError> {
-    let (router, owner) = (&session.router, &session.account.address);
+    // Whoever reads the archive before coming does not want the same messages once more.
+    let resource = session.handle.address.resource().as_str();
+    let is_there = session
+        .account
+        .state()
+        .presences
+        .priority(resource)
+        .is_some();
+    if !is_there && kind == IqType::Set {
+        let archive = &session.handle.archive;
+        archive.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+    let to = Jid::from(session.handle.address.clone());
+    of(
+        &session.router,
+        &session.account.address,
+        &to,
+        iq,
+        kind,
+        payload,
+    )
+    .await
+}
+
+/// Answers whoever may read the archive of an account or a room.
+///
+/// # Errors
+///
+/// As [`handle`].
+pub(crate) async fn of(
+    router: &Router,
+    owner: &BareJid,
+    to: &Jid,
+    iq: &Stanza,
+    kind: IqType,
+    payload: &Element,
+) -> Result<Vec<Stanza>, StanzaError> {
     match (payload.name.local.as_str(), kind) {
         ("query", IqType::Get) => Ok(vec![iq.result().with_dom(mam::form())]),
-        ("query", IqType::Set) => {
-            // Whoever reads the archive before coming does not want the same messages once more.
-            let resource = session.handle.address.resource().as_str();
-            if session
-                .account
-                .state()
-                .presences
-                .priority(resource)
-                .is_none()
-            {
-                let archive = &session.handle.archive;
-                archive.store(true, std::sync::atomic::Ordering::Relaxed);
-            }
-            page(session, iq, &Query::read(payload)?).await
-        }
+        ("query", IqType::Set) => page(router, owner, to, iq, &Query::read(payload)?).await,
         ("metadata", IqType::Get) => {
-            let ends = router
-                .store
-                .archive_ends(owner)
-                .await
-                .map_err(|cause| failed(&cause))?;
-            let told = match ends {
+            let ends = router.store.archive_ends(owner).await;
+            let told = match ends.map_err(|cause| failed(&cause))? {
                 None => mam::metadata(None),
                 Some([start, end]) => {
                     let (first, last) = (start.id.to_string(), end.id.to_string());
@@ -66,15 +87,18 @@ pub(crate) async fn handle(
     }
 }
 
-async fn page(session: &Session, iq: &Stanza, query: &Query) -> Result<Vec<Stanza>, StanzaError> {
-    let owner = &session.account.address;
-    let asked = question(query)?;
-    let answer = session.router.store.archive_page(owner, asked).await;
+async fn page(
+    router: &Router,
+    owner: &BareJid,
+    to: &Jid,
+    iq: &Stanza,
+    query: &Query,
+) -> Result<Vec<Stanza>, StanzaError> {
+    let answer = router.store.archive_page(owner, question(query)?).await;
     let page = match answer.map_err(|cause| failed(&cause))? {
         PageAnswer::Page(page) => page,
         PageAnswer::Unknown(id) => return Err(unknown(&id.to_string())),
     };
-    let to = Jid::from(session.handle.address.clone());
     let found: Vec<Found> = page.entries.iter().filter_map(read).collect();
     let told = PageInfo {
         first: found.first().map(|first| (first.id.clone(), None)),
@@ -83,7 +107,7 @@ async fn page(session: &Session, iq: &Stanza, query: &Query) -> Result<Vec<Stanz
     };
     let mut answers: Vec<Stanza> = found
         .iter()
-        .map(|found| query.result(owner, &to, found))
+        .map(|found| query.result(owner, to, found))
         .collect();
     if query.flip {
         answers.reverse();
@@ -126,7 +150,7 @@ fn unknown(id: &str) -> StanzaError {
 }
 
 /// A message as it was stored.
-fn read(entry: &ArchivedStanza) -> Option<Found> {
+pub(crate) fn read(entry: &ArchivedStanza) -> Option<Found> {
     let element = Element::parse_below(ns::CLIENT, &entry.stanza, Limits::SERVER).ok();
     let message = element.and_then(|element| Stanza::read(element).ok());
     if message.is_none() {

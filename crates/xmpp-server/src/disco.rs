@@ -2,12 +2,15 @@
 
 use folkmoot_xmpp::{
     blocking, caps, carbons,
-    disco::{INFO, ITEMS, Identity, Info},
+    disco::{self, INFO, ITEMS, Identity, Info},
     entity_time, last, mam, offline, ping, private, roster,
     stanza::{Condition, StanzaError},
     vcard, version,
     xml::Element,
 };
+use jid::Jid;
+
+use crate::rooms;
 
 /// An extension: where it is told of.
 struct Extension {
@@ -99,6 +102,22 @@ pub(crate) fn of_server(query: &Element) -> Result<Vec<u8>, StanzaError> {
         info.node = Some(node.to_owned());
     }
     Ok(info.payload())
+}
+
+/// The payload that lists what belongs to the server.
+pub(crate) fn items_of_server(query: &Element, server: Option<&Jid>) -> Vec<u8> {
+    let node = query.attribute("node");
+    let services = server.and_then(|server| {
+        let address = rooms::service_of(server.domain().as_str());
+        let rooms = Jid::new(&address).ok()?;
+        let name = Some("Rooms".to_owned());
+        Some(disco::Item {
+            name,
+            ..disco::Item::at(rooms)
+        })
+    });
+    let services: Vec<disco::Item> = services.into_iter().filter(|_| node.is_none()).collect();
+    disco::items(node, &services, None)
 }
 
 /// The payload of an account's answer.

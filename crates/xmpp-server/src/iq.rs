@@ -16,7 +16,7 @@ use jid::Jid;
 
 use crate::{
     account::Account,
-    archive, blocking as block, disco, info, private, roster,
+    archive, blocking as block, disco, info, private, rooms, roster,
     router::{Place, Router, failed},
     session::Session,
     vcard,
@@ -42,7 +42,9 @@ pub(crate) async fn from_client(session: &Session, stanza: Stanza) -> Vec<Stanza
         }
         return answered(&stanza, own_account(session, &stanza, kind).await);
     }
-    if kind.is_request() && !session.router.serves(to.domain()) {
+    let router = &session.router;
+    let is_here = router.serves(to.domain()) || rooms::is_service(router, to.domain().as_str());
+    if kind.is_request() && !is_here {
         return Router::unreachable(&stanza).into_iter().collect();
     }
     let verdict = session.account.state().blocklist.on_outbound(&stanza);
@@ -69,6 +71,10 @@ pub(crate) async fn route(router: &Router, stanza: Stanza, to: &Jid) -> Option<S
     let refused = || stanza.error(&Condition::ServiceUnavailable.into());
     match place {
         Place::Remote => Router::unreachable(&stanza),
+        Place::Rooms => {
+            rooms::handle(router, stanza).await;
+            None
+        }
         Place::Server if !kind.is_request() => None,
         Place::Server => one(&stanza, server(router, &stanza, kind)),
         Place::Account(None) => refused(),
@@ -178,7 +184,7 @@ fn server(router: &Router, iq: &Stanza, kind: IqType) -> Result<Vec<u8>, StanzaE
     match (payload.name.namespace.as_str(), payload.name.local.as_str()) {
         (discovery::INFO, "query") if kind == IqType::Get => disco::of_server(&payload),
         (discovery::ITEMS, "query") if kind == IqType::Get => {
-            Ok(discovery::items(payload.attribute("node"), &[], None))
+            Ok(disco::items_of_server(&payload, iq.to.as_ref()))
         }
         (last::NS, "query") if kind == IqType::Get => Ok(info::uptime(router)),
         (SESSION, "session") => Ok(Vec::new()),

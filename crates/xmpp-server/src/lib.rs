@@ -18,6 +18,7 @@ mod options;
 mod presence;
 mod private;
 mod resumption;
+mod rooms;
 mod roster;
 mod router;
 mod session;

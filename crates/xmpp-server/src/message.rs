@@ -17,7 +17,7 @@ use jid::{BareJid, Jid};
 use crate::{
     account::Account,
     handle::Handle,
-    offline,
+    offline, rooms,
     router::{Place, Router, archive_id, failed, now},
     session::Session,
 };
@@ -44,6 +44,11 @@ pub(crate) async fn from_client(session: &Session, mut stanza: Stanza) -> Option
         Place::Account(Some(receiver)) => receiver,
         Place::Account(None) => return stanza.error(&Condition::ServiceUnavailable.into()),
         Place::Server => return to_server(&stanza),
+        Place::Rooms => {
+            copy_sent(session, &stanza, None);
+            rooms::handle(router, stanza).await;
+            return None;
+        }
         Place::Remote => return Router::unreachable(&stanza),
     };
     if let Some(answer) = blocked(&receiver, &stanza) {
@@ -74,21 +79,33 @@ pub(crate) async fn from_client(session: &Session, mut stanza: Stanza) -> Option
             return stanza.error(&failed(&cause));
         }
     }
-    if !to_myself && carbons::is_copied(&stanza, Side::Sent, false) {
-        let copied = with_id(stanza.clone(), own, sent_id);
-        let state = session.account.state();
-        for other in &state.sessions {
-            if other.number != session.handle.number && Handle::is(&other.carbons) {
-                other.deliver(carbons::copy(&copied, Side::Sent, &other.address));
-            }
-        }
+    if !to_myself {
+        copy_sent(session, &stanza, sent_id);
     }
     let sender = to_myself.then_some(session.handle.number);
     deliver(router, &receiver, stanza, received_id, sender).await
 }
 
+/// Copies what a client wrote for the others of its account.
+fn copy_sent(session: &Session, stanza: &Stanza, id: Option<ArchiveId>) {
+    if !carbons::is_copied(stanza, Side::Sent, false) {
+        return;
+    }
+    let copied = with_id(stanza.clone(), &session.account.address, id);
+    let state = session.account.state();
+    for other in &state.sessions {
+        if other.number != session.handle.number && Handle::is(&other.carbons) {
+            other.deliver(carbons::copy(&copied, Side::Sent, &other.address));
+        }
+    }
+}
+
 /// A message of this server's own; the answer, if somebody is to be told that it failed.
 pub(crate) async fn route(router: &Router, stanza: Stanza, to: &Jid) -> Option<Stanza> {
+    if rooms::is_service(router, to.domain().as_str()) {
+        rooms::handle(router, stanza).await;
+        return None;
+    }
     let Ok(Place::Account(Some(receiver))) = router.place(to).await else {
         return None;
     };

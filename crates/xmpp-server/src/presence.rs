@@ -15,7 +15,7 @@ use jid::{BareJid, Jid};
 use crate::{
     account::{Account, State},
     handle::Handle,
-    offline, roster,
+    offline, rooms, roster,
     router::{Place, Router, failed, now},
     session::Session,
 };
@@ -160,6 +160,9 @@ pub(crate) async fn gone(session: &Session) {
 /// A presence goes to its `to`.
 pub(crate) async fn route(router: &Router, stanza: Stanza, kind: PresenceType, to: &Jid) {
     let bare = to.to_bare();
+    if rooms::is_service(router, to.domain().as_str()) {
+        return Box::pin(rooms::handle(router, stanza)).await;
+    }
     if !router.serves(to.domain()) {
         if let Some(bounce) = Router::unreachable(&stanza) {
             router.hand_back(&bounce);

@@ -24,8 +24,13 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Options, account::Account, disco, iq, listener::Gate, message, presence,
+    Options,
+    account::Account,
+    disco, iq,
+    listener::Gate,
+    message, presence,
     resumption::Resumptions,
+    rooms::{self, Rooms},
 };
 
 /// Locks under which accounts are brought into memory.
@@ -49,6 +54,7 @@ pub(crate) struct Router {
     pub(crate) tasks: TaskTracker,
     pub(crate) gate: Gate,
     pub(crate) resumptions: Resumptions,
+    pub(crate) rooms: Rooms,
     pub(crate) started: Instant,
     accounts: Mutex<HashMap<BareJid, Weak<Account>>>,
     loading: Vec<tokio::sync::Mutex<()>>,
@@ -78,6 +84,8 @@ impl std::ops::Deref for Store {
 pub(crate) enum Place {
     /// The server itself.
     Server,
+    /// A room, an occupant, or the service of rooms.
+    Rooms,
     /// An account here, if there is one of that name.
     Account(Option<Arc<Account>>),
     /// Somebody at a domain that is not served here.
@@ -112,6 +120,7 @@ impl Router {
             tasks,
             gate: Gate::default(),
             resumptions: Resumptions::default(),
+            rooms: Rooms::default(),
             started: Instant::now(),
             accounts: Mutex::default(),
             loading: (0..SHARDS).map(|_| tokio::sync::Mutex::new(())).collect(),
@@ -179,6 +188,9 @@ impl Router {
 
     /// Whom an address stands for.
     pub(crate) async fn place(&self, to: &Jid) -> Result<Place, StoreError> {
+        if rooms::is_service(self, to.domain().as_str()) {
+            return Ok(Place::Rooms);
+        }
         if !self.serves(to.domain()) {
             return Ok(Place::Remote);
         }
@@ -206,11 +218,22 @@ impl Router {
         }
     }
 
+    /// Carries out a stanza for a room when whoever sends it is done: it may be a room that is at work.
+    pub(crate) fn later(&self, stanza: Stanza) {
+        if let Some(router) = self.myself.upgrade() {
+            let tasks = self.tasks.clone();
+            tasks.spawn(async move { rooms::handle(&router, stanza).await });
+        }
+    }
+
     /// Hands an answer to the session that it is for, if it is here.
     pub(crate) fn hand_back(&self, answer: &Stanza) {
         let Some(to) = &answer.to else {
             return;
         };
+        if rooms::is_service(self, to.domain().as_str()) {
+            return self.later(answer.clone());
+        }
         let Some(account) = self.present(&to.to_bare()) else {
             return;
         };

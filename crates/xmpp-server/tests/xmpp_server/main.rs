@@ -12,6 +12,7 @@ mod login;
 mod messages;
 mod presence;
 mod resumption;
+mod rooms;
 mod roster;
 mod services;
 mod streams;
