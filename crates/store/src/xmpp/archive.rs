@@ -66,7 +66,8 @@ pub struct NewEntry {
     pub kind: StanzaKind,
     /// The stanza as it is to be told later.
     pub stanza: Bytes,
-    /// When it arrived. Time never goes back within an archive: an earlier time becomes that of the newest entry.
+    /// When it arrived. Each entry of an archive is later than those before it: a time that is not becomes the
+    /// microsecond after the newest entry.
     pub at: i64,
     /// What its sender calls it, by which it can be retracted.
     pub origin_id: Option<String>,

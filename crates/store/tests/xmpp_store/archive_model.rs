@@ -93,12 +93,12 @@ struct Model(Vec<ArchivedStanza>);
 
 impl Model {
     fn append(&mut self, entry: &NewEntry) {
-        let newest = self.0.last().map_or(i64::MIN, |entry| entry.at);
+        let next = self.0.last().map_or(i64::MIN, |entry| entry.at + 1);
         self.0.push(ArchivedStanza {
             id: entry.id,
             with: entry.with.clone(),
             kind: entry.kind,
-            at: entry.at.max(newest),
+            at: entry.at.max(next),
             stanza: entry.stanza.clone(),
         });
     }

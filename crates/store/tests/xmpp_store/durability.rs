@@ -256,3 +256,65 @@ async fn a_reader_sees_one_state_while_others_write() {
     }
     writing.await.unwrap();
 }
+
+#[cfg(feature = "postgres")]
+mod in_postgres {
+    use std::{
+        sync::Arc,
+        time::{Duration, Instant},
+    };
+
+    use folkmoot_store::{
+        Maintenance, PostgresOptions, PostgresStore, StoreError,
+        xmpp::{Archive, Housekeeping, Roster, XmppDatabase},
+    };
+    use tokio_postgres::NoTls;
+
+    use super::{JULIET, ROMEO};
+    use crate::{
+        archive::{all, page},
+        backend::{bare, id, message},
+        postgres::fresh_schema,
+    };
+
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn one_process_writes_beside_the_node_and_goes_on_after_its_connection_was_cut() {
+        let Some(url) = fresh_schema().await else {
+            return;
+        };
+        let node = PostgresStore::connect(&url, PostgresOptions::default(), Arc::new(|_| ()));
+        let node = node.await.unwrap();
+        let store = XmppDatabase::connect(&url, 2).await.unwrap();
+        let second = XmppDatabase::connect(&url, 2).await.err();
+        assert!(matches!(second, Some(StoreError::InUse(_))));
+        let said = |number| store.append_to_archives(vec![message(ROMEO, number, JULIET, "hi")]);
+        said(1).await.unwrap();
+        node.check().await.unwrap();
+
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
+                   AND classid = 1179474000 \
+                   AND objid::BIGINT = hashtext(current_schema())::BIGINT & 4294967295";
+        let cut = client.query(cut, &[]).await.unwrap();
+        assert_eq!(cut.len(), 1, "one connection holds the lock");
+        let began = Instant::now();
+        let mut number = 2;
+        while let Err(refused) = said(number).await {
+            assert!(began.elapsed() < DEADLINE, "{refused}");
+            number += 1;
+        }
+        let entries = page(&store, &bare(ROMEO), all()).await.entries;
+        let ends = (entries.first(), entries.last());
+        let ends = (ends.0.map(|entry| entry.id), ends.1.map(|entry| entry.id));
+        assert_eq!(ends, (Some(id(1)), Some(id(number))));
+
+        store.close_xmpp().await.unwrap();
+        let late = store.roster(&bare(ROMEO)).await;
+        assert!(matches!(late, Err(StoreError::Closed)));
+        assert!(matches!(said(0).await, Err(StoreError::Closed)));
+        node.close().await.unwrap();
+    }
+}

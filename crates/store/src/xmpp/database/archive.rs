@@ -1,7 +1,7 @@
 //! Archives: appending, reading pages, tombstones, expiry.
 //!
-//! The order of an archive is (time, place in the table). Time never goes back within an archive, so this is the order
-//! of arrival, and one index serves pages, filters by time and counts.
+//! The order of an archive is that of its times, of which no two are the same: whatever is appended is later than what
+//! was there. So one index serves pages, filters by time and counts.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,9 +53,9 @@ impl Archive for XmppDatabase {
                     return Ok(None);
                 };
                 let first = "SELECT id, at FROM archive WHERE owner = ?1 \
-                             ORDER BY at, seq LIMIT 1";
+                             ORDER BY at LIMIT 1";
                 let last = "SELECT id, at FROM archive WHERE owner = ?1 \
-                            ORDER BY at DESC, seq DESC LIMIT 1";
+                            ORDER BY at DESC LIMIT 1";
                 let first = sql.first(first, &values![owner]).await?;
                 let last = sql.first(last, &values![owner]).await?;
                 match (first, last) {
@@ -75,14 +75,13 @@ impl Archive for XmppDatabase {
         let values = values![owner, id.0];
         self.read("read a message", move |sql| {
             Box::pin(async move {
-                let select = "SELECT a.seq, a.at, a.id, \
+                let select = "SELECT a.at, a.id, \
                                 (SELECT jid FROM peer WHERE number = a.peer), \
                                 a.resource, a.kind, a.stanza \
                               FROM archive a WHERE a.id = ?2 \
                               AND a.owner = (SELECT number FROM archive_owner WHERE jid = ?1)";
                 let row = sql.first(select, &values).await?;
-                row.map(|row| entry(row).map(|(_, entry)| entry))
-                    .transpose()
+                row.map(entry).transpose()
             })
         })
         .await
@@ -98,19 +97,18 @@ impl Archive for XmppDatabase {
         let values = values![owner, bare, origin_id, resource];
         self.read("look for a message", move |sql| {
             Box::pin(async move {
-                let select = "SELECT a.seq, a.at, a.id, \
+                let select = "SELECT a.at, a.id, \
                                 (SELECT jid FROM peer WHERE number = a.peer), \
                                 a.resource, a.kind, a.stanza \
                               FROM (SELECT seq FROM archive \
                                 WHERE owner = (SELECT number FROM archive_owner WHERE jid = ?1) \
                                   AND peer = (SELECT number FROM peer WHERE jid = ?2) \
-                                ORDER BY at DESC, seq DESC LIMIT 1000) newest \
+                                ORDER BY at DESC LIMIT 1000) newest \
                               JOIN archive a ON a.seq = newest.seq \
                               WHERE a.origin = ?3 AND (?4 = '' OR a.resource = ?4) \
-                              ORDER BY a.at DESC, a.seq DESC LIMIT 1";
+                              ORDER BY a.at DESC LIMIT 1";
                 let row = sql.first(select, &values).await?;
-                row.map(|row| entry(row).map(|(_, entry)| entry))
-                    .transpose()
+                row.map(entry).transpose()
             })
         })
         .await
@@ -179,7 +177,7 @@ impl XmppDatabase {
             let step = self.write("remove old messages", move |sql| {
                 Box::pin(async move {
                     let delete = "DELETE FROM archive WHERE seq IN (SELECT seq FROM archive \
-                                  WHERE owner = ?1 AND at < ?2 ORDER BY at, seq LIMIT ?3)";
+                                  WHERE owner = ?1 AND at < ?2 ORDER BY at LIMIT ?3)";
                     let values = values![owner, before, EXPIRY_STEP];
                     sql.execute(delete, &values).await
                 })
@@ -246,7 +244,7 @@ async fn append(sql: &mut dyn Sql, entries: Vec<NewEntry>) -> Result<(), StoreEr
     sql.execute_each(peer, &peers).await?;
     let insert = "INSERT INTO archive (owner, at, peer, resource, kind, id, origin, stanza) VALUES ( \
                     (SELECT number FROM archive_owner WHERE jid = ?1), \
-                    coalesce((SELECT max(at) FROM archive WHERE at > ?2 \
+                    coalesce((SELECT max(at) + 1 FROM archive WHERE at >= ?2 \
                       AND owner = (SELECT number FROM archive_owner WHERE jid = ?1)), ?2), \
                     (SELECT number FROM peer WHERE jid = ?3), ?4, ?5, ?6, ?7, ?8)";
     let row = |entry: NewEntry| {
@@ -268,8 +266,8 @@ async fn append(sql: &mut dyn Sql, entries: Vec<NewEntry>) -> Result<(), StoreEr
     sql.execute_each(insert, &rows).await
 }
 
-/// A place in the order of an archive.
-type Position = (i64, i64);
+/// A place in the order of an archive: the time of the message there.
+type Position = i64;
 
 /// The messages that count lie strictly between `from` and `to`, and match the rest.
 struct Range {
@@ -322,7 +320,7 @@ async fn page(
                 None => return Ok(PageAnswer::Unknown(id)),
             }
         }
-        _ => (0, 0),
+        _ => 0,
     };
     let Some(range) = &mut range else {
         let count = query.count.then_some(0);
@@ -376,14 +374,9 @@ async fn resolve(
     filter: &ArchiveFilter,
 ) -> Result<Resolved, StoreError> {
     let number = owner_number(sql, owner).await?;
-    let mut from = (i64::MIN, i64::MIN);
-    let mut to = (i64::MAX, i64::MAX);
-    if let Some(start) = filter.start {
-        from = (start, i64::MIN);
-    }
-    if let Some(end) = filter.end {
-        to = (end, i64::MAX);
-    }
+    // Both are left out, and no message is at the ends of time.
+    let mut from = filter.start.map_or(i64::MIN, |at| at.saturating_sub(1));
+    let mut to = filter.end.map_or(i64::MAX, |at| at.saturating_add(1));
     if let Some(id) = filter.after {
         match position(sql, number, id).await? {
             Some(position) => from = from.max(position),
@@ -431,9 +424,9 @@ impl Source {
     async fn count(&self, sql: &mut dyn Sql, range: &Range) -> Result<u64, StoreError> {
         let Self::Some(positions) = self else {
             let select = "SELECT count(*) FROM archive a WHERE a.owner = ?1 \
-                          AND (a.at, a.seq) > (?2, ?3) AND (a.at, a.seq) < (?4, ?5) \
-                          AND (a.peer = ?6 OR ?6 = 0) AND (?7 = '' OR a.resource = ?7) \
-                          AND (a.kind = 0 OR ?8 = 0)";
+                          AND a.at > ?2 AND a.at < ?3 \
+                          AND (a.peer = ?4 OR ?4 = 0) AND (?5 = '' OR a.resource = ?5) \
+                          AND (a.kind = 0 OR ?6 = 0)";
             let count = sql.number(select, &range.values()).await?;
             return Ok(count.cast_unsigned());
         };
@@ -504,19 +497,19 @@ impl Page {
         direction: Direction,
         mut skip: u64,
     ) -> Result<bool, StoreError> {
-        let forward = "SELECT a.seq, a.at, a.id, (SELECT jid FROM peer WHERE number = a.peer), \
+        let forward = "SELECT a.at, a.id, (SELECT jid FROM peer WHERE number = a.peer), \
                          a.resource, a.kind, a.stanza \
                        FROM archive a WHERE a.owner = ?1 \
-                       AND (a.at, a.seq) > (?2, ?3) AND (a.at, a.seq) < (?4, ?5) \
-                       AND (a.peer = ?6 OR ?6 = 0) AND (?7 = '' OR a.resource = ?7) \
-                       AND (a.kind = 0 OR ?8 = 0) ORDER BY a.at, a.seq LIMIT ?9 OFFSET ?10";
-        let backward = "SELECT a.seq, a.at, a.id, (SELECT jid FROM peer WHERE number = a.peer), \
+                       AND a.at > ?2 AND a.at < ?3 \
+                       AND (a.peer = ?4 OR ?4 = 0) AND (?5 = '' OR a.resource = ?5) \
+                       AND (a.kind = 0 OR ?6 = 0) ORDER BY a.at LIMIT ?7 OFFSET ?8";
+        let backward = "SELECT a.at, a.id, (SELECT jid FROM peer WHERE number = a.peer), \
                           a.resource, a.kind, a.stanza \
                         FROM archive a WHERE a.owner = ?1 \
-                        AND (a.at, a.seq) > (?2, ?3) AND (a.at, a.seq) < (?4, ?5) \
-                        AND (a.peer = ?6 OR ?6 = 0) AND (?7 = '' OR a.resource = ?7) \
-                        AND (a.kind = 0 OR ?8 = 0) \
-                        ORDER BY a.at DESC, a.seq DESC LIMIT ?9 OFFSET ?10";
+                        AND a.at > ?2 AND a.at < ?3 \
+                        AND (a.peer = ?4 OR ?4 = 0) AND (?5 = '' OR a.resource = ?5) \
+                        AND (a.kind = 0 OR ?6 = 0) \
+                        ORDER BY a.at DESC LIMIT ?7 OFFSET ?8";
         loop {
             // One more than the page takes shows whether something is left.
             let wanted = (self.max - self.entries.len()).saturating_add(1).min(CHUNK);
@@ -530,10 +523,10 @@ impl Page {
             let rows = sql.query(statement, &values).await?;
             let at_end = rows.len() < wanted;
             for row in rows {
-                let (position, entry) = entry(row)?;
+                let entry = entry(row)?;
                 match direction {
-                    Direction::Forward => range.from = position,
-                    Direction::Backward => range.to = position,
+                    Direction::Forward => range.from = entry.at,
+                    Direction::Backward => range.to = entry.at,
                 }
                 if !self.take(entry) {
                     return Ok(false);
@@ -572,10 +565,8 @@ impl Range {
     fn values(&self) -> Vec<Value> {
         values![
             self.owner,
-            self.from.0,
-            self.from.1,
-            self.to.0,
-            self.to.1,
+            self.from,
+            self.to,
             self.peer,
             &self.resource,
             self.without_groupchat,
@@ -593,20 +584,19 @@ async fn at(
     if position <= range.from || position >= range.to {
         return Ok(None);
     }
-    let select = "SELECT a.seq, a.at, a.id, (SELECT jid FROM peer WHERE number = a.peer), \
+    let select = "SELECT a.at, a.id, (SELECT jid FROM peer WHERE number = a.peer), \
                     a.resource, a.kind, a.stanza \
-                  FROM archive a WHERE a.seq = ?1 \
-                  AND (a.peer = ?2 OR ?2 = 0) AND (?3 = '' OR a.resource = ?3) \
-                  AND (a.kind = 0 OR ?4 = 0)";
+                  FROM archive a WHERE a.owner = ?1 AND a.at = ?2 \
+                  AND (a.peer = ?3 OR ?3 = 0) AND (?4 = '' OR a.resource = ?4) \
+                  AND (a.kind = 0 OR ?5 = 0)";
     let values = values![
-        position.1,
+        range.owner,
+        position,
         range.peer,
         &range.resource,
-        range.without_groupchat
+        range.without_groupchat,
     ];
-    let row = sql.first(select, &values).await?;
-    row.map(|row| entry(row).map(|(_, entry)| entry))
-        .transpose()
+    sql.first(select, &values).await?.map(entry).transpose()
 }
 
 async fn owner_number(sql: &mut dyn Sql, owner: &BareJid) -> Result<Option<i64>, StoreError> {
@@ -621,12 +611,10 @@ async fn position(
     owner: Option<i64>,
     id: ArchiveId,
 ) -> Result<Option<Position>, StoreError> {
-    let select = "SELECT at, seq FROM archive WHERE owner = ?1 AND id = ?2";
-    let row = sql
-        .first(select, &values![owner.unwrap_or(0), id.0])
-        .await?;
-    row.map(|mut row| Ok((row.number()?, row.number()?)))
-        .transpose()
+    let select = "SELECT at FROM archive WHERE owner = ?1 AND id = ?2";
+    let values = values![owner.unwrap_or(0), id.0];
+    let row = sql.first(select, &values).await?;
+    row.map(|mut row| row.number()).transpose()
 }
 
 /// The bare address and the resource, which may be empty.
@@ -642,9 +630,8 @@ fn end(mut row: Row) -> Result<ArchiveEnd, StoreError> {
     })
 }
 
-/// A message and its place, from seq, at, id, bare address, resource, kind, stanza.
-fn entry(mut row: Row) -> Result<(Position, ArchivedStanza), StoreError> {
-    let seq = row.number()?;
+/// A message, from time, id, bare address, resource, kind, stanza.
+fn entry(mut row: Row) -> Result<ArchivedStanza, StoreError> {
     let at = row.number()?;
     let id = ArchiveId(row.id()?);
     let mut with = row.text()?;
@@ -653,7 +640,7 @@ fn entry(mut row: Row) -> Result<(Position, ArchivedStanza), StoreError> {
         with.push('/');
         with.push_str(&resource);
     }
-    let entry = ArchivedStanza {
+    Ok(ArchivedStanza {
         id,
         with: parse_jid(&with)?,
         kind: match row.number()? {
@@ -663,6 +650,5 @@ fn entry(mut row: Row) -> Result<(Position, ArchivedStanza), StoreError> {
         },
         at,
         stanza: row.bytes()?,
-    };
-    Ok(((at, seq), entry))
+    })
 }

@@ -75,8 +75,9 @@ CREATE TABLE archive (
   origin TEXT,
   stanza BLOB NOT NULL
 ) STRICT;
--- The order of one archive, with what most questions filter by, so that they read messages only to return them.
-CREATE INDEX archive_order ON archive (owner, at, seq, peer, kind);
+-- The order of one archive: no two of its messages have the same time. With what most questions filter by, so that they
+-- read messages only to return them.
+CREATE INDEX archive_order ON archive (owner, at, peer, kind);
 CREATE UNIQUE INDEX archive_id ON archive (owner, id);
 
 CREATE TABLE archive_prefs (
