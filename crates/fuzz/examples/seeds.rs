@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let corpus = Corpus(root.join("fuzz/corpus"));
 
     files_and_lines(&corpus)?;
+    xmpp(&corpus)?;
     what_a_client_reads(&corpus)?;
 
     for (at, kind) in (0..=6).enumerate() {
@@ -362,6 +363,59 @@ impl Corpus {
         )?;
         Ok(())
     }
+}
+
+/// What XMPP clients and servers write.
+fn xmpp(corpus: &Corpus) -> Result<(), Box<dyn Error>> {
+    let sasl: [(&str, &[u8]); 6] = [
+        ("plain", b"\0\0ann\0tea4two"),
+        ("external", b"\x01="),
+        ("ht", b"\x02ann\x000123456789abcdef0123456789abcdef"),
+        (
+            "scram-sha-256",
+            b"\x07n,,n=ann,r=fyko+d2lbbFgONRv9qkxdawL\nc=biws,r=fyko+d2lbbFgONRv9qkxdawLnonce,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+        ),
+        ("scram-sha-1-plus", b"\x06p=tls-exporter,a=bob,n=a=2Cnn,r=r\nc=,r=,p="),
+        ("name", b"\x03SCRAM-SHA-512-PLUS"),
+    ];
+    for (name, bytes) in sasl {
+        corpus.seed("xmpp_sasl", name, bytes)?;
+    }
+    let form = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+        <value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
+        <field var='pubsub#max_items' type='list-single'><value>max</value><option label='a'><value>1</value></option>\
+        </field></x>";
+    let payloads = [
+        ("message", "<message to='b@b' type='chat' id='1' xml:lang='en'><body>hi &amp; ho</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>".to_owned()),
+        ("presence", "<presence><priority>-1</priority><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/><x xmlns='vcard-temp:x:update'/></presence>".to_owned()),
+        ("roster", "<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='b@b' name='B'><group>g</group></item></query></iq>".to_owned()),
+        ("block", "<iq type='set' id='1'><block xmlns='urn:xmpp:blocking'><item jid='b@b'><report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:spam'/></item></block></iq>".to_owned()),
+        ("publish", format!("<iq type='set' id='1'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='n'><item id='i'><a xmlns='urn:a'/></item></publish><publish-options>{form}</publish-options></pubsub></iq>")),
+        ("form", format!("<message>{form}</message>")),
+        ("mam", "<iq type='set' id='1'><query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'><field var='start'><value>2026-01-31T12:00:00Z</value></field></x><set xmlns='http://jabber.org/protocol/rsm'><max>5</max><before/></set></query></iq>".to_owned()),
+        ("disco", "<iq type='result' id='1'><query xmlns='http://jabber.org/protocol/disco#info'><identity category='client' type='pc'/><feature var='urn:a'/></query></iq>".to_owned()),
+        ("vcard", "<iq type='set' id='1'><vCard xmlns='vcard-temp'><PHOTO><BINVAL>iVBORw0KGgo=</BINVAL></PHOTO></vCard></iq>".to_owned()),
+        ("displayed", "<message to='b@b'><displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' id='1' by='a@a'/></displayed></message>".to_owned()),
+        ("resume", "<resume xmlns='urn:xmpp:sm:3' previd='p' h='4294967295'/>".to_owned()),
+        ("verify", "<verify xmlns='jabber:server:dialback' from='a' to='b' id='1'>00</verify>".to_owned()),
+    ];
+    for (name, text) in payloads {
+        corpus.seed("xmpp_stanza", name, text.as_bytes())?;
+    }
+    let head = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='a' version='1.0'>";
+    let streams = [
+        ("stream", format!("\u{3}{head}<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq> \n<presence/></stream:stream>")),
+        ("prefix", format!("\u{1}{head}<p:message xmlns:p='jabber:client'><p:body p:a='1'>\u{e9}<![CDATA[<x>]]></p:body></p:message>")),
+        ("entity", format!("\u{7}{head}<message>&lt;&#x41;&other;</message>")),
+        ("comment", format!("\u{5}{head}<!-- x -->")),
+        ("doctype", "\u{2}<!DOCTYPE a [<!ENTITY b 'c'>]><a/>".to_owned()),
+        ("open", "\u{9}<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='a' version='1.0'/>".to_owned()),
+        ("body", "\u{8}<body xmlns='http://jabber.org/protocol/httpbind' rid='7' sid='s' xmpp:restart='true' xmlns:xmpp='urn:xmpp:xbosh'><presence xmlns='jabber:client'/></body>".to_owned()),
+    ];
+    for (name, text) in streams {
+        corpus.seed("xmpp_xml", name, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// What people and bots write.

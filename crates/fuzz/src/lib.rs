@@ -9,6 +9,7 @@ mod program;
 mod reader;
 mod rules;
 mod sequence;
+mod xmpp;
 
 pub use content::{archive, content, device_sync};
 pub use front::{METHODS, grpc_body, grpc_request, json_request};
@@ -19,6 +20,7 @@ pub use program::{bot_line, config, contacts, contract_account, env_file};
 pub use reader::{app_data, attachment, commit_log, envelope};
 pub use rules::group_context;
 pub use sequence::engine;
+pub use xmpp::{xmpp_sasl, xmpp_stanza, xmpp_xml};
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
@@ -49,6 +51,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("key_package", key_package),
     ("topic", topic),
     ("welcome", welcome),
+    ("xmpp_sasl", xmpp_sasl),
+    ("xmpp_stanza", xmpp_stanza),
+    ("xmpp_xml", xmpp_xml),
 ];
 
 /// The first byte and the rest; nothing if there is none.
