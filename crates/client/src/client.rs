@@ -425,13 +425,15 @@ impl Client {
         self.0.network.calls()
     }
 
-    /// Replaces our key package if it is due, and forgets secrets whose time is over. The
-    /// background work does this by itself. Says whether it was replaced.
+    /// Replaces our key package if it is due, or if it announces another form of groups than this
+    /// client follows ([`ClientBuilder::app_data_groups`]), and forgets secrets whose time is over.
+    /// The background work does this by itself. Says whether it was replaced.
     ///
     /// # Errors
     ///
     /// What the network or the database says.
     pub async fn renew_key_package_if_due(&self) -> Result<bool, Error> {
+        self.0.key_packages.catch_up().await?;
         run_due(&self.0.key_packages, &self.0.conversations).await
     }
 

@@ -1048,17 +1048,22 @@ impl Conversation {
     }
 
     /// Removes installations from the group and adds them again, as a super admin does for those
-    /// that lost its state.
+    /// that lost its state. Nobody takes such a commit from anybody else, not even for further
+    /// installations of their own. Those that are not in the group are passed over.
     ///
     /// # Errors
     ///
-    /// [`ConversationError::Refused`] when we may not; what the network says.
+    /// [`ConversationError::Refused`] when we are no super admin, as in each DM;
+    /// [`ConversationError::ReaddSelf`]; what the network says.
     pub async fn readd_installations(
         &mut self,
         installations: impl IntoIterator<Item = InstallationKey>,
     ) -> Result<(), Error> {
-        self.change(Wish::Readd(installations.into_iter().collect()))
-            .await
+        let installations: Vec<_> = installations.into_iter().collect();
+        if installations.contains(&self.core.me.key()) {
+            return Err(ConversationError::ReaddSelf.into());
+        }
+        self.change(Wish::Readd(installations)).await
     }
 
     /// Asks to be added again to a group that this installation lost: those who can answer are

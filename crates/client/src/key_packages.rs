@@ -258,30 +258,31 @@ impl KeyPackages {
     /// Makes the next key package due now if the present one does not announce what this program
     /// understands.
     pub(crate) async fn catch_up(&self) -> Result<(), Error> {
-        let now_ns = self.0.clock.now_ns();
-        let generation = self.0.me.generation();
-        let catch_up = self.0.database.write(move |transaction| {
-            let newest: Option<Vec<u8>> = transaction
+        let newest = self.0.database.read(|connection: &Connection| {
+            let newest: Option<Vec<u8>> = connection
                 .prepare_cached("SELECT secrets FROM key_package ORDER BY id DESC LIMIT 1")?
                 .query_row([], |row| row.get(0))
                 .optional()?;
-            let Some(secrets) = newest.map(Zeroizing::new) else {
-                return Ok(());
-            };
-            let corrupt = |cause| DbError::corrupt("key_package.secrets", cause);
-            let secrets = KeyPackageSecrets::from_bytes(&secrets).map_err(corrupt)?;
-            let package = secrets.key_package().map_err(corrupt)?;
-            let present = KeyPackageIn::decode(&package).map(|package| package.generation());
-            if present.is_ok_and(|present| present != generation) {
-                transaction
-                    .prepare_cached(
-                        "UPDATE identity SET next_rotation_ns = min(next_rotation_ns, ?1)",
-                    )?
-                    .execute([to_sql(now_ns)])?;
-            }
-            Ok(())
+            Ok(newest.map(Zeroizing::new))
         });
-        Ok(catch_up.await?)
+        let Some(secrets) = newest.await? else {
+            return Ok(());
+        };
+        let corrupt = |cause| DbError::corrupt("key_package.secrets", cause);
+        let secrets = KeyPackageSecrets::from_bytes(&secrets).map_err(corrupt)?;
+        let package = secrets.key_package().map_err(corrupt)?;
+        let present = KeyPackageIn::decode(&package).map(|package| package.generation());
+        let wanted = self.0.me.generation();
+        if present.is_ok_and(|present| present != wanted) {
+            let now_ns = self.0.clock.now_ns();
+            let hurry = self.0.database.write(move |transaction| {
+                let sql = "UPDATE identity SET next_rotation_ns = min(next_rotation_ns, ?1)";
+                transaction.prepare_cached(sql)?.execute([to_sql(now_ns)])?;
+                Ok(())
+            });
+            hurry.await?;
+        }
+        Ok(())
     }
 
     /// Forgets the secrets of key packages that were replaced long enough ago. To be called when all

@@ -133,6 +133,9 @@ pub enum ConversationError {
     /// Members cannot be changed so.
     #[error(transparent)]
     Plan(PlanError),
+    /// An installation cannot take itself out of a group and put itself in again.
+    #[error("this installation cannot add itself again")]
+    ReaddSelf,
     /// The rules of the group do not allow it.
     #[error("not allowed: {0}")]
     Refused(Refusal),
@@ -174,6 +177,17 @@ impl ConversationError {
             Self::Paused(version) => format!("use a program that understands version {version}"),
             Self::ClockBehind { .. } => "set this machine's clock, then sync again".into(),
             Self::Crowded => "try again".into(),
+            Self::AttributeTooLong(_) => "a shorter one".into(),
+            Self::DmWithSelf => "name somebody else; a group may have no other member".into(),
+            Self::MessageNotFound(_) => {
+                "`folkmoot xmtp conversation messages ID --sync` shows what there is".into()
+            }
+            Self::NotMember(_) => {
+                "`folkmoot xmtp conversation members ID --sync` shows who there is".into()
+            }
+            Self::ReaddSelf => {
+                "ask the super admins: `folkmoot xmtp conversation request-readd`".into()
+            }
             Self::Envelope { .. } => {
                 "hand over the bytes of the notification as the node wrote them".into()
             }

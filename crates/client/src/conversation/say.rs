@@ -123,8 +123,8 @@ impl Conversation {
         self.send_content(choice).await
     }
 
-    /// Says that the person writes, or has stopped. A draft: official apps do not know it, and show
-    /// nothing.
+    /// Says that the person writes, or has stopped. A draft: official apps may show its fallback as
+    /// a message, so send it only where people asked for it.
     ///
     /// # Errors
     ///

@@ -132,6 +132,7 @@ impl IdentityError {
             Self::NotOnNetwork(_) => {
                 "they have to register first; or look at the network: they may be on another".into()
             }
+            Self::UnknownInbox(_) => "another id, or another network".into(),
             Self::OtherInbox { .. } | Self::Stranger { .. } => "use another database".into(),
             _ => return None,
         })

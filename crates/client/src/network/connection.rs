@@ -17,7 +17,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use super::{NetworkError, NetworkOptions, OnWaiting, counts::Counts};
+use super::{CertificateTrouble, NetworkError, NetworkOptions, OnWaiting, counts::Counts};
 
 /// Largest message in either direction, in bytes: the network's own limit.
 pub(super) const MOST_BYTES: usize = 25 << 20;
@@ -249,6 +249,9 @@ impl Connection {
     /// A status in words of ours.
     pub(super) fn error(&self, call: &'static str, status: &Status) -> NetworkError {
         let address = self.address.clone();
+        if let Some(trouble) = untrusted(status) {
+            return NetworkError::Certificate { address, trouble };
+        }
         let cause = words(status);
         match status.code() {
             Code::Unavailable if could_not_connect(status) => {
@@ -346,6 +349,25 @@ fn could_not_connect(status: &Status) -> bool {
         source = error.source();
     }
     false
+}
+
+/// What is wrong with the peer's certificate, if that is why nothing came.
+fn untrusted(status: &Status) -> Option<CertificateTrouble> {
+    let mut source = status.source();
+    while let Some(error) = source {
+        // An error of input and output does not name what it holds among its sources.
+        let held = error.downcast_ref::<std::io::Error>();
+        let held = held.and_then(std::io::Error::get_ref);
+        let tls = match held {
+            Some(held) => held.downcast_ref::<rustls::Error>(),
+            None => error.downcast_ref::<rustls::Error>(),
+        };
+        if let Some(trouble) = tls.and_then(CertificateTrouble::of) {
+            return Some(trouble);
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// What the peer said, or what the system said.

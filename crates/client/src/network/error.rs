@@ -23,6 +23,14 @@ pub enum NetworkError {
         /// What is wrong with it.
         cause: String,
     },
+    /// The node's certificate does not prove that it is who we look for.
+    #[error("the certificate of {address} is not accepted: {trouble}")]
+    Certificate {
+        /// Where we looked.
+        address: String,
+        /// What is wrong with it.
+        trouble: CertificateTrouble,
+    },
     /// The node does not accept who we are: a credential is missing, wrong or over.
     #[error("{call} at {address}: we are not let in: {cause}")]
     Denied {
@@ -87,6 +95,57 @@ pub enum NetworkError {
     },
 }
 
+/// What is wrong with a node's certificate.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateTrouble {
+    /// Its time is over, by this machine's clock.
+    #[error("it has expired")]
+    Expired,
+    /// Its time has not begun, by this machine's clock.
+    #[error("it is not valid yet")]
+    NotYetValid,
+    /// It is for other names than the one in the address.
+    #[error("it is for another name")]
+    OtherName,
+    /// No authority that is trusted here signed it.
+    #[error("no authority that is trusted here signed it")]
+    UnknownAuthority,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl CertificateTrouble {
+    /// What TLS says.
+    pub(super) fn of(error: &rustls::Error) -> Option<Self> {
+        use rustls::CertificateError as Wrong;
+        let rustls::Error::InvalidCertificate(wrong) = error else {
+            return None;
+        };
+        Some(match wrong {
+            Wrong::Expired | Wrong::ExpiredContext { .. } => Self::Expired,
+            Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => Self::NotYetValid,
+            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => Self::OtherName,
+            // Also one of the same name that is not the same.
+            Wrong::UnknownIssuer | Wrong::BadSignature => Self::UnknownAuthority,
+            other => Self::Other(other.to_string()),
+        })
+    }
+
+    const fn remedy(&self) -> &'static str {
+        match self {
+            Self::Expired => "whoever runs the node renews it; or set this machine's clock",
+            Self::NotYetValid => "set this machine's clock",
+            Self::OtherName => "use the name in the address that the certificate is for",
+            Self::UnknownAuthority => {
+                "where the network is yours: SSL_CERT_FILE=FILE names the certificate of its authority"
+            }
+            Self::Other(_) => "ask whoever runs the node",
+        }
+    }
+}
+
 impl NetworkError {
     /// Whether the same call may succeed later.
     #[must_use]
@@ -94,7 +153,8 @@ impl NetworkError {
         match self {
             Self::Limited { .. } => !self.is_too_large(),
             // With another credential, or when a clock is right again.
-            Self::Denied { .. }
+            Self::Certificate { .. }
+            | Self::Denied { .. }
             | Self::Interrupted { .. }
             | Self::TimedOut { .. }
             | Self::Unreachable { .. } => true,
@@ -129,6 +189,7 @@ impl NetworkError {
             Self::Address { .. } => {
                 Some("give a URL such as http://127.0.0.1:5556 or https://node.example.org".into())
             }
+            Self::Certificate { trouble, .. } => Some(trouble.remedy().into()),
             Self::Unreachable { address, .. } if is_here(address) => {
                 Some("start a node there, for instance with `folkmoot dev`".into())
             }

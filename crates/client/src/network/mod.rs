@@ -26,7 +26,7 @@ use folkmoot_wire::{COMMIT_ORIGINATOR, GroupId, InboxId, InstallationKey, Vector
 
 pub use counts::CallCount;
 pub use environment::{Environment, NetworkAddress, NetworkOptions, OnWaiting};
-pub use error::NetworkError;
+pub use error::{CertificateTrouble, NetworkError};
 pub use subscription::{ConnectionState, Event, Subscription, SubscriptionControl, Topics};
 
 /// How far somebody has read a topic: the last sequence of each originator.

@@ -12,3 +12,4 @@ mod key_packages;
 mod network;
 mod subscriptions;
 mod support;
+mod tls;

@@ -1,7 +1,7 @@
 //! The calls that make others shorter.
 
 use folkmoot_client::{
-    Error, GroupOptions, Identifier,
+    ConversationError, Error, GroupOptions, Identifier,
     content::{Content, ReactionAction},
     identity::{Directory, IdentityError},
 };
@@ -14,6 +14,7 @@ both_generations!(
     particular_things_are_said_with_one_call,
     deletions_are_told_without_missing_one,
     who_is_nobody_asks_who_is_who,
+    who_is_no_super_admin_adds_nobody_again,
 );
 
 fn account(person: u8) -> Identifier {
@@ -135,4 +136,31 @@ async fn who_is_nobody_asks_who_is_who(world: World) {
     let said = directory.is_account_authorized(nobody, &account(1)).await;
     let is_told = matches!(said, Err(Error::Identity(IdentityError::UnknownInbox(_))));
     assert!(is_told, "{said:?}");
+}
+
+async fn who_is_no_super_admin_adds_nobody_again(world: World) {
+    let [alice, bob] = world.clients().await;
+    let second = world.client(2).await;
+    let picnic = group(&alice, &[&bob, &second]).await;
+    let mut bobs = synced(&bob, picnic.id()).await;
+    let refused = bobs.readd_installations([second.installation_key()]).await;
+    let is_told = matches!(
+        refused,
+        Err(Error::Conversation(ConversationError::Refused(_)))
+    );
+    assert!(is_told, "{refused:?}");
+    for (client, id) in [(&bob, picnic.id()), (&alice, picnic.id())] {
+        let mut here = synced(client, id).await;
+        let refused = here.readd_installations([client.installation_key()]).await;
+        let is_told = matches!(
+            refused,
+            Err(Error::Conversation(ConversationError::ReaddSelf))
+        );
+        assert!(is_told, "{refused:?}");
+    }
+    bobs.send_text("all is well").await.unwrap();
+    assert_eq!(
+        texts(&synced(&alice, picnic.id()).await).await,
+        ["all is well"]
+    );
 }

@@ -467,7 +467,9 @@ fn exit_code(error: &Error) -> Exit {
         ) => Exit::Refused,
         Error::Identity(error) => match error {
             IdentityError::Address(_) => Exit::Usage,
-            IdentityError::NotRegistered | IdentityError::UnknownInbox(_) => Exit::NotFound,
+            IdentityError::NotOnNetwork(_)
+            | IdentityError::NotRegistered
+            | IdentityError::UnknownInbox(_) => Exit::NotFound,
             IdentityError::Linked { .. }
             | IdentityError::LastAccount(_)
             | IdentityError::LogFull(_)
@@ -482,14 +484,20 @@ fn exit_code(error: &Error) -> Exit {
             ConversationError::NotFound(_)
             | ConversationError::MessageNotFound(_)
             | ConversationError::NotMember(_) => Exit::NotFound,
-            ConversationError::AttributeTooLong(_) | ConversationError::DmWithSelf => Exit::Usage,
-            ConversationError::Deletion(_)
+            ConversationError::AttributeTooLong(_)
+            | ConversationError::DmWithSelf
+            | ConversationError::Envelope { .. }
+            | ConversationError::ReaddSelf => Exit::Usage,
+            ConversationError::AppDataOff
+            | ConversationError::Conversion(_)
+            | ConversationError::Deletion(_)
             | ConversationError::Dm
             | ConversationError::Forked(_)
             | ConversationError::Inactive
             | ConversationError::Leave(_)
             | ConversationError::LockedOut(_)
             | ConversationError::NotAdded
+            | ConversationError::NoAppData(_)
             | ConversationError::NotAuthor(_)
             | ConversationError::Paused(_)
             | ConversationError::Refused(_) => Exit::Refused,

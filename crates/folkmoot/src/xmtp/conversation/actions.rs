@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Args;
 use folkmoot_client::SendOptions;
-use folkmoot_conversation::content::{Action, Actions, Content, ContentTypeId, Intent, Parts};
+use folkmoot_conversation::content::{
+    Action, Actions, Content, ContentTypeId, DecodeError, EncodedContent, Intent, Parts,
+};
 use serde::Deserialize;
 
 use super::{
@@ -167,13 +169,35 @@ impl AsClient for SendContent {
         let mut parts = Parts::of(self.content_type.clone()).content(content);
         parts.fallback = written.fallback;
         parts.parameters = written.parameters;
+        let encoded = parts.seal()?;
+        require_understood(&encoded)?;
         let conversation = self.which.find(&me.client).await?;
         let options = SendOptions {
             should_push: Some(self.push),
             ..SendOptions::default()
         };
-        let id = conversation.send_encoded(&parts.seal()?, options).await?;
+        let id = conversation.send_encoded(&encoded, options).await?;
         out.result(sent(id, &conversation).with("contentType", self.content_type.to_string()))?;
         Ok(())
+    }
+}
+
+/// A content under the name of a type that we know must be one of that type: others refuse to show
+/// it otherwise.
+///
+/// # Errors
+///
+/// [`Failure`] says what is wrong with it.
+pub(super) fn require_understood(encoded: &EncodedContent) -> anyhow::Result<Content> {
+    match Content::try_decode(encoded) {
+        Ok(content) => Ok(content),
+        Err(DecodeError::UnknownType(_)) => Ok(Content::Custom(encoded.clone())),
+        Err(cause) => Err(Failure::new(
+            Exit::Usage,
+            "the content is not what its type says",
+            "what the type asks for, or a type of your own such as example.org/dice:1.0",
+        )
+        .because(cause)
+        .into()),
     }
 }

@@ -28,7 +28,7 @@ use super::{
         output::Output,
         run::{AsClient, Me},
         settings::SecretText,
-        value::{Value, is_commanding, object},
+        value::{Value, is_commanding, object, visible},
         which::Which,
         who,
     },
@@ -109,6 +109,9 @@ impl AsClient for SendAttachment {
                 described(id, "remote").with("url", url)
             }
             None => {
+                if size > LARGEST_INLINE {
+                    eprintln!("{}", too_large_inside(&self.file, size));
+                }
                 let content = Content::Attachment(attachment);
                 let id = self.how.send(&conversation, &content, out).await?;
                 described(id, "inline")
@@ -117,6 +120,19 @@ impl AsClient for SendAttachment {
         out.result(told.with("optimistic", self.how.optimistic))?;
         Ok(())
     }
+}
+
+/// Official apps keep files inside messages below this, in bytes.
+const LARGEST_INLINE: usize = 1_000_000;
+
+fn too_large_inside(file: &Path, bytes: usize) -> String {
+    format!(
+        "{} has {}.{} MB: apps keep files inside a message below 1 MB, and a network may refuse it\n\
+         \x20 try: --remote --upload-provider URL, which sends where it lies",
+        visible(&file.display().to_string()),
+        bytes / 1_000_000,
+        bytes / 100_000 % 10,
+    )
 }
 
 /// The arguments of `send-remote-attachment`.
@@ -367,7 +383,7 @@ pub(crate) fn read_file(path: &Path, mime: Option<String>) -> anyhow::Result<Att
 }
 
 /// The bytes of a file, or of standard input for `-`, but never more than a message can have.
-fn read_limited(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read_limited(path: &Path) -> anyhow::Result<Vec<u8>> {
     let limit = u64::try_from(MAX_ENCODED_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
@@ -586,10 +602,7 @@ pub(crate) async fn download(
         Err(cause) => {
             return Err(Failure::new(
                 Exit::Refused,
-                format!(
-                    "{} is not fetched: {cause}",
-                    super::super::value::visible(&remote.url)
-                ),
+                format!("{} is not fetched: {cause}", visible(&remote.url)),
                 "ask the sender for another one",
             )
             .into());

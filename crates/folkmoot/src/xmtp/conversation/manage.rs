@@ -1,7 +1,7 @@
 //! Changing a conversation: members, roles, attributes, rules, consent.
 
 use clap::{Args, ValueEnum};
-use folkmoot_client::Conversation;
+use folkmoot_client::{Conversation, Generation};
 use folkmoot_conversation::{
     context::{AdminChange, Attribute},
     permissions::{PolicyKind, Who},
@@ -9,6 +9,7 @@ use folkmoot_conversation::{
 use folkmoot_wire::{InboxId, InstallationKey};
 
 use super::super::{
+    confirm::Confirmation,
     conversations::Consent,
     output::Output,
     run::{AsClient, Me},
@@ -371,6 +372,35 @@ impl AsClient for UpdatePermission {
             "permissionType" => name(self.action),
             "policy" => name(self.policy),
             "metadataField" => field.map_or(Value::Null, Value::Text),
+        })?;
+        Ok(())
+    }
+}
+
+/// The arguments of `convert-metadata`.
+#[derive(Args, Debug)]
+pub(crate) struct ConvertMetadata {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+impl AsClient for ConvertMetadata {
+    async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
+        let mut group = which::group(self.which.find(&me.client).await?)?;
+        if group.generation() == Generation::Extensions {
+            self.confirmation.ask(
+                "The group lives in an AppData dictionary from now on, and there is no way back. \
+                 Programs older than libxmtp 1.11 stand still in it. Official apps of today cannot \
+                 show its permissions, and the browser SDK cannot open it.",
+            )?;
+            group.convert().await?;
+        }
+        out.result(object! {
+            "success" => true,
+            "conversationId" => group.id().to_string(),
+            "isDictionary" => group.generation() == Generation::AppData,
         })?;
         Ok(())
     }

@@ -6,6 +6,7 @@ pub(crate) mod files;
 mod filter;
 mod inspect;
 mod manage;
+mod payments;
 mod read;
 pub(super) mod send;
 
@@ -85,6 +86,12 @@ commands! {
         /// Pick one of the choices that were offered
         #[command(after_help = "Example: folkmoot xmtp conversation send-intent picnic ACTIONS_ID lake")]
         SendIntent(As<actions::SendIntent>),
+        /// Tell of a transaction, from a JSON file with networkId, reference and perhaps namespace and metadata
+        #[command(after_help = "Example: echo '{\"networkId\":\"8453\",\"reference\":\"0xHASH\"}' | folkmoot xmtp conversation send-transaction-reference picnic -")]
+        SendTransactionReference(As<payments::SendTransactionReference>),
+        /// Ask for calls by the receiver's wallet (EIP-5792), from a JSON file with version, chainId, from and calls
+        #[command(after_help = "Example: folkmoot xmtp conversation send-wallet-send-calls picnic calls.json")]
+        SendWalletSendCalls(As<payments::SendWalletSendCalls>),
         /// Send content of any type, from a JSON file
         #[command(after_help = "Example: folkmoot xmtp conversation send-content picnic example.org/dice:1.0 dice.json")]
         SendContent(As<actions::SendContent>),
@@ -130,6 +137,13 @@ commands! {
         /// Set who may do something
         #[command(after_help = "Example: folkmoot xmtp conversation update-permission picnic --type add-member --policy admin")]
         UpdatePermission(As<manage::UpdatePermission>),
+        /// Move what the group keeps into an AppData dictionary (libxmtp 1.11), for good
+        ///
+        /// There is no way back. Programs older than libxmtp 1.11 stand still in the group from then on. Official
+        /// apps of today cannot show the permissions of such a group, and the browser SDK cannot open it at all.
+        /// Needs XMTP_APP_DATA_GROUPS=true, and members whose programs all announce the new form.
+        #[command(after_help = "Example: XMTP_APP_DATA_GROUPS=true folkmoot xmtp conversation convert-metadata picnic")]
+        ConvertMetadata(As<manage::ConvertMetadata>),
         /// Say what we think of the conversation
         #[command(after_help = "Example: folkmoot xmtp conversation update-consent picnic --state allowed")]
         UpdateConsent(As<manage::UpdateConsent>),
@@ -142,7 +156,7 @@ commands! {
         /// Leave: the same as request-removal
         #[command(after_help = "Example: folkmoot xmtp conversation leave picnic")]
         Leave(As<manage::RequestRemoval>),
-        /// Add installations again that have lost the group
+        /// Add installations again that have lost the group: super admins may
         #[command(after_help = "Example: folkmoot xmtp conversation readd-installations picnic INSTALLATION_ID")]
         ReaddInstallations(As<manage::ReaddInstallations>),
         /// Ask to be added again: the super admins' apps do it

@@ -1,9 +1,9 @@
 //! `folkmoot send NAME TEXT`.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 
 use clap::Args;
-use folkmoot_client::{Client, Conversation, SendOptions};
+use folkmoot_client::{Client, Conversation, ConversationKind, Error, ListOptions, SendOptions};
 use folkmoot_conversation::content::{Content, MAX_ENCODED_BYTES};
 use folkmoot_wire::GroupId;
 
@@ -25,16 +25,21 @@ pub(crate) struct Send {
     /// To whom: a contact, a group's name, an address, an inbox id or a conversation's id
     #[arg(add = super::completions::conversations())]
     name: String,
-    /// What to say; - reads it from standard input
-    #[arg(required = true, allow_negative_numbers = true)]
-    text: Vec<String>,
+    /// What to say; - reads it from standard input, and so does nothing where that is no terminal
+    #[arg(allow_hyphen_values = true)]
+    text: Option<String>,
+    /// More words
+    #[arg(value_name = "TEXT", allow_negative_numbers = true)]
+    more: Vec<String>,
 }
 
 impl AsClient for Send {
     async fn run(self, me: &Me, out: &mut Output<'_>) -> anyhow::Result<()> {
-        let text = match &self.text[..] {
-            [one] if one == "-" => standard_input()?,
-            words => words.join(" "),
+        let text = match self.text {
+            Some(one) if one == "-" && self.more.is_empty() => standard_input()?,
+            Some(first) => [vec![first], self.more].concat().join(" "),
+            None if std::io::stdin().is_terminal() => String::new(),
+            None => standard_input()?,
         };
         if text.is_empty() {
             return Err(Failure::new(Exit::Usage, "there is nothing to send", "some words").into());
@@ -72,7 +77,15 @@ pub(super) async fn conversation(client: &Client, name: &str) -> anyhow::Result<
     let is_group = name.parse::<GroupId>().is_ok() && name.len() == 32;
     let is_person = name.starts_with("0x") || name.parse::<folkmoot_wire::InboxId>().is_ok();
     if !is_group && (is_contact_of_people || is_person) {
-        let peer = who::inbox(client, name).await?;
+        let peer = match who::inbox(client, name).await {
+            Ok(peer) => peer,
+            // Whom we know we can write to: it is sent when there is a network again.
+            Err(cause) if is_of_network(&cause) => match known_dm(client, name).await? {
+                Some(dm) => return Ok(dm),
+                None => return Err(cause),
+            },
+            Err(cause) => return Err(cause),
+        };
         return Ok(client.conversations().new_dm(peer).await?);
     }
     match which::find(client, name).await {
@@ -85,4 +98,27 @@ pub(super) async fn conversation(client: &Client, name: &str) -> anyhow::Result<
             which::find(client, name).await
         }
     }
+}
+
+/// Whether the network is what is missing.
+pub(super) fn is_of_network(cause: &anyhow::Error) -> bool {
+    matches!(cause.downcast_ref(), Some(Error::Network(cause)) if cause.is_retryable())
+}
+
+/// The DM with the person who has an account, as far as is known here.
+async fn known_dm(client: &Client, name: &str) -> anyhow::Result<Option<Conversation>> {
+    let account = who::account(name)?;
+    let dms = ListOptions {
+        kind: Some(ConversationKind::Dm),
+        ..ListOptions::default()
+    };
+    for dm in client.conversations().list(&dms).await? {
+        let Some(peer) = dm.peer() else { continue };
+        let states = client.directory().cached_each(&[peer]).await?;
+        let mut states = states.into_iter().filter_map(|state| state.ok().flatten());
+        if states.any(|state| state.identifiers().contains(&account)) {
+            return Ok(Some(dm));
+        }
+    }
+    Ok(None)
 }

@@ -16,6 +16,7 @@ use super::{
         which,
     },
     names::Names,
+    send::is_of_network,
 };
 
 /// The arguments of `tail`.
@@ -56,8 +57,12 @@ impl Follows for Tail {
 
     async fn begin(&self, me: &Me, place: Option<Shown>, sync: bool) -> anyhow::Result<Source> {
         let conversations = me.client.conversations();
-        if sync {
-            conversations.sync_all(&[]).await?;
+        if sync && let Err(cause) = conversations.sync_all(&[]).await {
+            let cause = anyhow::Error::from(cause);
+            if !(self.no_follow && is_of_network(&cause)) {
+                return Err(cause);
+            }
+            eprintln!("{cause}: this is what is stored here");
         }
         let only = match (&place, &self.name) {
             // It may have another name by now.
@@ -164,6 +169,11 @@ impl Screen {
         }
         if matches!(message.message.content, Content::ReadReceipt(_)) {
             return Ok(None);
+        }
+        if message.is_change() {
+            // It may have another name, and other members.
+            let id = &message.message.conversation_id;
+            self.known.retain(|one| one.id() != id);
         }
         let conversation = self
             .conversation(me, &message.message.conversation_id)

@@ -1,6 +1,7 @@
 //! The commands for people: contacts, send, tail, whoami, completions, manual.
 
 use super::{Net, Person, redacted};
+use crate::support::text;
 
 #[test]
 fn people_write_to_each_other_by_name() {
@@ -15,6 +16,60 @@ fn people_write_to_each_other_by_name() {
     bob.ok(&["send", "alice", "fine"]);
     let told = alice.ok(&["tail", "bob", "--no-follow"]);
     insta::assert_snapshot!("tail", redacted(&told, alice.home()));
+}
+
+/// Where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:9";
+
+#[test]
+fn what_is_stored_is_shown_and_what_is_said_waits_when_no_node_answers() {
+    let net = Net::start();
+    let (alice, bob) = (net.person(), net.person());
+    // By default the name of the database follows from the node.
+    let database = alice.home().join("mine.db");
+    let mine = ["--db-path", database.to_str().unwrap()];
+    let offline = [&mine[..], &["--node", NOBODY]].concat();
+    alice.ok(&["contacts", "add", "bob", &bob.address()]);
+    alice.ok(&[&["send", "bob", "at noon"][..], &mine].concat());
+    let told = alice.run(&[&["tail", "--no-follow"][..], &offline].concat());
+    assert!(told.status.success(), "{}", text(&told.stderr));
+    assert!(text(&told.stdout).contains("at noon"));
+    assert!(text(&told.stderr).contains("this is what is stored here"));
+    let (code, _) = alice.fails(&[&["tail", "--timeout", "30"][..], &offline].concat());
+    assert_eq!(code, 3);
+
+    let (code, told) = alice.fails(&[&["send", "bob", "or at one"][..], &offline].concat());
+    assert_eq!(code, 3);
+    assert!(told.contains("the message is stored"), "{told}");
+    alice.ok(&[&["send", "bob", "bring bread"][..], &mine].concat());
+    let told = bob.ok(&["tail", "--no-follow"]);
+    for text in ["at noon", "or at one", "bring bread"] {
+        assert_eq!(told.matches(text).count(), 1, "{told}");
+    }
+    let stranger = format!("0x{}", "11".repeat(20));
+    let (code, _) = alice.fails(&[&["send", &stranger, "x"][..], &offline].concat());
+    assert_eq!(code, 3);
+}
+
+#[test]
+fn what_is_sent_may_begin_with_a_dash_or_come_by_a_pipe() {
+    use std::{io::Write as _, process::Stdio};
+    let net = Net::start();
+    let (alice, bob) = (net.person(), net.person());
+    let to = bob.address();
+    alice.ok(&["send", &to, "- milk"]);
+    alice.ok(&["send", &to, "-v", "is", "verbose", "--json"]);
+    let mut piped = alice.program();
+    piped.args(["send", &to]).stdin(Stdio::piped());
+    let mut child = piped.stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"from a pipe\n").unwrap();
+    drop(input);
+    assert!(child.wait_with_output().unwrap().status.success());
+    let told = bob.ok(&["tail", "--no-follow"]);
+    for text in [": - milk", ": -v is verbose\n", ": from a pipe"] {
+        assert!(told.contains(text), "{told}");
+    }
 }
 
 #[test]
