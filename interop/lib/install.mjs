@@ -182,3 +182,16 @@ export async function page() {
   );
   return out;
 }
+
+const SLIXMPP = '1.17.0';
+
+/** slixmpp, the XMPP library in Python: the folder to import it from. */
+export async function slixmpp() {
+  const folder = join(TARGET, 'slixmpp');
+  mkdirSync(TARGET, { recursive: true });
+  await once('slixmpp', SLIXMPP, async () => {
+    rmSync(folder, { recursive: true, force: true });
+    await run('python3', ['-m', 'pip', 'install', '--quiet', '--target', folder, `slixmpp==${SLIXMPP}`]);
+  });
+  return folder;
+}

@@ -3,7 +3,7 @@
 import { createServer } from 'node:net';
 
 /** What `folkmoot dev` listens on. */
-const PORTS = [5555, 5556, 5557, 5558, 5050, 5052];
+const PORTS = [5555, 5556, 5557, 5558, 5050, 5052, 5222, 5223];
 
 /** Whether nothing listens on a port of the loopback address. */
 export function isFree(port) {

@@ -335,6 +335,7 @@ fn interop(options: &Options) -> anyhow::Result<Outcome> {
         call(life.args(full.then_some("--full")))?;
         call(&mut script("bot"))?;
         missing.extend(reported(&mut script("cli"), "cli-results.json")?);
+        missing.extend(reported(&mut script("xmpp"), "xmpp-results.json")?);
     }
     Ok(if missing.is_empty() {
         Outcome::Passed

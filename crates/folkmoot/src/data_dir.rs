@@ -74,6 +74,12 @@ impl DataDir {
         self.path.join(DATABASE)
     }
 
+    /// The embedded database of the XMPP server.
+    #[must_use]
+    pub fn xmpp_database(&self) -> PathBuf {
+        self.path.join(XMPP_DATABASE)
+    }
+
     /// The embedded database of the directory `path`, which another process may have.
     pub(crate) fn database_file(path: &Path) -> PathBuf {
         path.join(DATABASE)
@@ -109,9 +115,11 @@ impl DataDir {
     ///
     /// What the file system says.
     pub fn empty(&self) -> io::Result<()> {
-        for suffix in ["", "-wal", "-shm"] {
-            let file = self.path.join(format!("{DATABASE}{suffix}"));
-            absent_is_fine(fs::remove_file(file))?;
+        for database in [DATABASE, XMPP_DATABASE] {
+            for suffix in ["", "-wal", "-shm"] {
+                let file = self.path.join(format!("{database}{suffix}"));
+                absent_is_fine(fs::remove_file(file))?;
+            }
         }
         absent_is_fine(fs::remove_file(self.path.join(NODE_KEY)))?;
         absent_is_fine(fs::remove_dir_all(self.history()))
@@ -205,6 +213,8 @@ fn unusable(path: &Path) -> Failure {
 
 const LOCK: &str = "lock";
 const DATABASE: &str = "node.sqlite";
+/// The embedded database of the XMPP server.
+const XMPP_DATABASE: &str = "xmpp.sqlite";
 const SNAPSHOTS: &str = "snapshots";
 const HISTORY: &str = "history";
 const NODE_KEY: &str = "node.key";

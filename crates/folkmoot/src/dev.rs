@@ -1,4 +1,4 @@
-//! `folkmoot dev`: a whole XMTP network on this machine.
+//! `folkmoot dev`: a whole XMTP network and an XMPP server on this machine.
 //!
 //! Every door serves all XMTP services and history files; there are several because official
 //! SDKs dial several ports by default. One door more has what people and scripts look at, and
@@ -11,6 +11,7 @@ mod control;
 mod doors;
 mod faults;
 mod ready;
+mod xmpp;
 
 pub use accounts::AccountsCommand;
 pub use doors::{Door, Ports};
@@ -61,7 +62,7 @@ const SWEEP_SECONDS: u64 = 60 * 60;
 /// How long open calls may go on after the program was told to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Run a whole XMTP network on this machine, for development and tests
+/// Run a whole XMTP network and an XMPP server on this machine, for development and tests
 ///
 /// Official SDKs find it with their environment "local", unchanged. Everything is gone at the
 /// end, unless you say `--data DIR --keep`.
@@ -87,7 +88,7 @@ Examples:
   folkmoot dev accounts 3                       people to write as, on the network that runs
 
 CMD sees FOLKMOOT_V3_URL, FOLKMOOT_WEB_URL, FOLKMOOT_HTTP_URL, FOLKMOOT_HISTORY_URL,
-FOLKMOOT_D14N_URL, FOLKMOOT_GATEWAY_URL and XMTP_NODE_URL.
+FOLKMOOT_D14N_URL, FOLKMOOT_GATEWAY_URL, FOLKMOOT_XMPP_URL, FOLKMOOT_XMPPS_URL and XMTP_NODE_URL.
 
 On the page's port, for test suites: `POST /dev/reset` empties the network, `POST /dev/snapshot`
 answers {\"id\"}, `POST /dev/restore/ID` goes back to it. Open streams end; history files stay.";
@@ -184,6 +185,7 @@ pub struct Network {
     node: NodeHandle,
     edge: EdgeHandle,
     listeners: Listeners,
+    xmpp: xmpp::Xmpp,
     ready_file: Option<PathBuf>,
     /// Cancelled when the work in the background shall end.
     ending: CancellationToken,
@@ -214,6 +216,7 @@ impl Network {
             path: data.database(),
             durability,
         };
+        let people = xmpp::People::begin();
         let (store, hub) = database.open(NODE_ID).await?;
         let public_host = public_host(options);
         let addresses: Vec<Address> = doors.iter().map(|(door, _)| door.clone()).collect();
@@ -235,6 +238,7 @@ impl Network {
         upkeep::sweep(SWEEP_SECONDS, &ending, &history);
 
         let certificate = Certificate::self_signed(&certificate_names(options))?;
+        let xmpp_tls = certificate.xmpp()?;
         let edge = node.edge(EdgeConfig::default());
         let setup = TlsSetup::new(certificate)?;
         let listeners = Listeners::new(ListenConfig::default(), Some(setup), edge.observer());
@@ -245,7 +249,12 @@ impl Network {
             .merge(edge.page(page(&addresses, options)))
             .merge(metrics::router())
             .merge(Control::new(node.clone(), data.snapshots())?.router());
+        let mut xmpp_doors = Vec::new();
         for (address, sockets) in doors {
+            if let Some(door) = xmpp::door(address.door) {
+                xmpp_doors.extend(sockets.into_iter().map(|socket| (door, socket)));
+                continue;
+            }
             let router = match address.door {
                 Door::Http => page.clone(),
                 _ => calls.clone(),
@@ -254,8 +263,17 @@ impl Network {
                 listeners.serve(socket, router.clone());
             }
         }
+        let xmpp = xmpp::start(
+            data.xmpp_database(),
+            durability,
+            xmpp_tls,
+            xmpp_doors,
+            people,
+        )
+        .await?;
         let network = Self {
             addresses,
+            xmpp,
             node: NodeHandle(node),
             edge: EdgeHandle(edge),
             listeners,
@@ -299,6 +317,7 @@ impl Network {
             tracing::warn!(connections = cut, "connections were cut at the end");
         }
         self.ending.cancel();
+        self.xmpp.stop().await?;
         let store: &Arc<dyn Store> = self.node().store();
         store.close().await.context("close the database")?;
         // The next start would remove what stays.

@@ -305,6 +305,15 @@ impl Entrance {
         }
     }
 
+    /// The ends of an account's archive, which replaces what is kept for it while it is offline.
+    async fn archive_now(
+        &self,
+        account: &BareJid,
+    ) -> Result<Option<[folkmoot_store::xmpp::ArchiveEnd; 2]>, StoreError> {
+        self.router.store.clear_offline(account).await?;
+        self.router.store.archive_ends(account).await
+    }
+
     /// Binds a resource: whoever had it before is sent away, and so are older sessions of the same client.
     async fn bind(
         &mut self,
@@ -328,13 +337,6 @@ impl Entrance {
             .archive
             .store(bind.bind2, std::sync::atomic::Ordering::Relaxed);
         let handle = Arc::new(handle);
-        if bind.bind2 {
-            router.store.clear_offline(&open.account).await?;
-        }
-        let ends_of_archive = match bind.bind2 {
-            true => Some(router.store.archive_ends(&open.account).await?),
-            false => None,
-        };
         let (ended, effects) = {
             let mut state = account.state();
             let is_older = |other: &Arc<Handle>| {
@@ -361,6 +363,17 @@ impl Entrance {
         }
         presence::perform(router, &account, effects).await;
         let mut session = Session::new(Arc::clone(router), account, handle, ends, bind.inactive);
+        // What comes from here on reaches the session: what the archive has now is all that it lacks.
+        let ends_of_archive = match bind.bind2 {
+            true => match self.archive_now(&open.account).await {
+                Ok(ends) => Some(ends),
+                Err(cause) => {
+                    Box::new(session).abandon().await;
+                    return Err(cause);
+                }
+            },
+            false => None,
+        };
         let managed = bind.enable.map(|enable| {
             let (managed, written) = Managed::enable(router, session.handle(), enable);
             session.manage(managed);

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
-use super::{DevOptions, Network, doors::Address, in_url, is_public, ready::local_host};
+use super::{DevOptions, Network, doors::Address, in_url, is_public, ready::local_host, xmpp};
 use crate::net;
 
 /// A line for each door, and which setting of an SDK leads there.
@@ -40,6 +40,7 @@ pub(super) fn banner(network: &Network, options: &DevOptions, until_signal: bool
         }
     }
     text.push('\n');
+    line(&mut text, &format!("  {}", xmpp::note()));
     line(&mut text, &format!("  {}", data_note(options)));
     if let Some(faults) = &options.faults {
         line(&mut text, &format!("  Faults: {faults}"));

@@ -27,20 +27,26 @@ pub enum Door {
     D14n,
     /// d14n clients, for writing.
     Gateway,
+    /// XMPP clients that begin without TLS and go over to it.
+    Xmpp,
+    /// XMPP clients that begin with TLS.
+    XmppTls,
 }
 
 impl Door {
     /// All of them, in the order in which people are told.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::V3,
         Self::Web,
         Self::Http,
         Self::History,
         Self::D14n,
         Self::Gateway,
+        Self::Xmpp,
+        Self::XmppTls,
     ];
 
-    /// The port that official SDKs dial in their environment "local".
+    /// The port that official SDKs dial in their environment "local", and XMPP clients on every server.
     #[must_use]
     pub const fn port(self) -> u16 {
         match self {
@@ -50,6 +56,8 @@ impl Door {
             Self::History => 5558,
             Self::D14n => 5050,
             Self::Gateway => 5052,
+            Self::Xmpp => 5222,
+            Self::XmppTls => 5223,
         }
     }
 
@@ -63,6 +71,8 @@ impl Door {
             Self::History => "history",
             Self::D14n => "d14n",
             Self::Gateway => "gateway",
+            Self::Xmpp => "xmpp",
+            Self::XmppTls => "xmpps",
         }
     }
 
@@ -76,6 +86,8 @@ impl Door {
             Self::History => "history files",
             Self::D14n => "d14n node",
             Self::Gateway => "d14n gateway",
+            Self::Xmpp => "XMPP",
+            Self::XmppTls => "XMPP over TLS",
         }
     }
 
@@ -89,6 +101,8 @@ impl Door {
             Self::History => "all SDKs: env \"local\", or historySyncUrl",
             Self::D14n => "nothing to set: the gateway names it",
             Self::Gateway => "all SDKs: gatewayHost",
+            Self::Xmpp => "XMPP apps: domain localhost, STARTTLS",
+            Self::XmppTls => "XMPP apps: domain localhost, direct TLS",
         }
     }
 }
@@ -116,7 +130,12 @@ pub(super) struct Address {
 impl Address {
     /// The URL of this door when dialled at `host`, which stands in brackets if it is IPv6.
     pub(super) fn url(&self, host: &str) -> String {
-        format!("http://{host}:{}", self.port)
+        let scheme = match self.door {
+            Door::Xmpp => "xmpp",
+            Door::XmppTls => "xmpps",
+            _ => "http",
+        };
+        format!("{scheme}://{host}:{}", self.port)
     }
 }
 

@@ -101,6 +101,19 @@ impl Certificate {
         })
     }
 
+    /// The same for an XMPP server.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Unusable`].
+    pub fn xmpp(&self) -> Result<folkmoot_xmpp_server::Tls, TlsError> {
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
+        Ok(folkmoot_xmpp_server::Tls::new(config, &self.chain[0]))
+    }
+
     /// What rustls needs: TLS 1.2 and 1.3 with ring, HTTP/2 preferred.
     fn into_config(self) -> Result<ServerConfig, TlsError> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

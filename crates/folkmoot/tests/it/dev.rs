@@ -56,6 +56,38 @@ fn every_door_serves_the_whole_network() {
 }
 
 #[test]
+fn xmpp_clients_are_offered_tls() {
+    let network = Running::start(AUTO);
+    let door = network.ready["xmpp"].as_str().unwrap();
+    let mut client = TcpStream::connect(door.strip_prefix("xmpp://").unwrap()).unwrap();
+    client.set_read_timeout(Some(SOON)).unwrap();
+    client
+        .write_all(
+            b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+              version='1.0' to='localhost'>",
+        )
+        .unwrap();
+    let mut told = Vec::new();
+    while !text(&told).contains("</stream:features>") {
+        let mut bytes = [0; 4096];
+        let count = client.read(&mut bytes).unwrap();
+        assert_ne!(count, 0, "{}", text(&told));
+        told.extend_from_slice(&bytes[..count]);
+    }
+    assert!(
+        text(&told).contains("<required/></starttls>"),
+        "{}",
+        text(&told)
+    );
+    assert!(
+        network.ready["xmpps"]
+            .as_str()
+            .unwrap()
+            .starts_with("xmpps://")
+    );
+}
+
+#[test]
 fn a_signal_ends_the_network_and_leaves_nothing() {
     let mut network = Running::start(AUTO);
     network.signal(Signal::TERM);
@@ -201,7 +233,7 @@ fn a_taken_port_names_its_holder_and_the_way_out() {
 /// An offset at which all doors are free just now.
 fn free_offset() -> String {
     let is_free = |offset: &u16| {
-        [5050, 5052, 5555, 5556, 5557, 5558]
+        [5050, 5052, 5222, 5223, 5555, 5556, 5557, 5558]
             .iter()
             .all(|port| std::net::TcpListener::bind(("127.0.0.1", port + offset)).is_ok())
     };
