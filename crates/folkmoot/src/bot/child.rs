@@ -285,7 +285,13 @@ async fn read(
                 }
                 bot.executor.run(command, Some(number)).await
             }
-            Err(cause) => Event::error(cause.trouble(form), None, Some(number)),
+            Err(cause) => {
+                let id = match &line {
+                    lines::Line::TooLong => None,
+                    lines::Line::Whole(line) => command::id_of(line, form),
+                };
+                Event::error(cause.trouble(form), id, Some(number))
+            }
         };
         let pause = pause_after(&outcome);
         // Nobody writes any more when the program is to end; what it says is done all the same.

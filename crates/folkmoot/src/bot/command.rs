@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use folkmoot_conversation::content::{Actions, RemoteAttachment, Typing};
 use folkmoot_wire::{GroupId, MessageId};
 use serde::Deserialize;
 
@@ -13,8 +14,13 @@ use super::{
     event::{Code, Form, Trouble},
     lines::LONGEST_LINE,
 };
+use crate::xmtp::Opening;
 
 /// A line from the bot.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one line at a time, and only for a moment"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
     /// The event with this id, and all before it, were worked on.
@@ -57,6 +63,25 @@ pub(super) enum Action {
     },
     /// Send a file.
     Attach { place: Place, file: File },
+    /// Send where an encrypted file lies.
+    AttachRemote {
+        place: Place,
+        remote: RemoteAttachment,
+    },
+    /// Rewrite a message of the bot's own.
+    Edit { message: MessageId, said: Said },
+    /// Take a message back.
+    Delete(MessageId),
+    /// Say that the bot writes, or has stopped.
+    Typing { place: Place, typing: Typing },
+    /// Make a group.
+    Group {
+        members: Vec<String>,
+        name: Option<String>,
+        description: Option<String>,
+    },
+    /// Say what the bot thinks of a conversation or a person.
+    Consent { whom: Place, state: Consent },
     /// Say that everything up to now was read.
     Read(Place),
     /// Leave a group.
@@ -72,7 +97,12 @@ impl Action {
             Self::Send { .. } => "send",
             Self::Reply { .. } => "reply",
             Self::React { .. } => "react",
-            Self::Attach { .. } => "attach",
+            Self::Attach { .. } | Self::AttachRemote { .. } => "attach",
+            Self::Edit { .. } => "edit",
+            Self::Delete(_) => "delete",
+            Self::Typing { .. } => "typing",
+            Self::Group { .. } => "group",
+            Self::Consent { .. } => "consent",
             Self::Read(_) => "read",
             Self::Leave(_) => "leave",
             Self::Stop => "stop",
@@ -92,12 +122,26 @@ pub(super) enum Place {
 }
 
 /// What to say.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Said {
     /// Plain text.
     Text(String),
     /// Text with CommonMark mark-up.
     Markdown(String),
+    /// Choices to pick one from.
+    Actions(Actions),
+}
+
+/// What the bot thinks of somebody.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Consent {
+    /// They may write to it.
+    Allowed,
+    /// They are not listened to.
+    Denied,
+    /// Neither.
+    Unknown,
 }
 
 /// Whether a reaction comes or goes.
@@ -138,11 +182,17 @@ pub(super) enum LineError {
     #[error("\"data\" is not base64")]
     Base64,
     /// A file has two sources or none.
-    #[error("a file has either \"file\" or \"data\"")]
+    #[error("a file has one of \"file\", \"data\" and \"remote\"")]
     FileSource,
     /// The command's id cannot be used.
     #[error("\"id\" is empty, longer than {LONGEST_ID} bytes, or has control characters")]
     Id,
+    /// A group has nobody to be in it.
+    #[error("\"members\" is empty")]
+    Members,
+    /// Where a file lies is not told as it must be.
+    #[error("\"remote\": {0}")]
+    Remote(String),
     /// It is not an object of the right form.
     #[error("{0}")]
     Json(String),
@@ -156,7 +206,7 @@ pub(super) enum LineError {
     #[error("{0:?} is no message id")]
     Message(String),
     /// It says nothing, or two things.
-    #[error("it takes either \"text\" or \"markdown\", not empty")]
+    #[error("it takes one of \"text\", \"markdown\" and, to send or reply, \"actions\"; not empty")]
     Said,
     /// A text line has too few or too many fields.
     #[error("{0:?} has {1} fields")]
@@ -185,11 +235,12 @@ impl LineError {
             (Self::Utf8, _) => "UTF-8",
             (_, Form::Json) => {
                 "one JSON object on a line: {\"ack\":ID} or {\"type\":T,…} with T one of send, \
-                 reply, react, attach, read, leave, stop"
+                 reply, react, attach, edit, delete, typing, group, consent, read, leave, stop"
             }
             (_, Form::Text) => {
                 "fields between tabs: send PLACE TEXT, reply MESSAGE TEXT, react MESSAGE EMOJI, \
-                 attach PLACE FILE, read PLACE, leave PLACE, stop, ack ID"
+                 attach PLACE FILE, edit MESSAGE TEXT, delete MESSAGE, read PLACE, leave PLACE, \
+                 stop, ack ID"
             }
         };
         Trouble::new(Code::BadLine, self.to_string(), allowed)
@@ -227,8 +278,35 @@ pub(super) fn from_json(value: serde_json::Value) -> Result<Line, LineError> {
 
 fn json_error(cause: &serde_json::Error) -> LineError {
     let text = cause.to_string();
-    // What an untagged choice says of itself helps nobody.
+    // In the words of lines, not of Rust.
+    let text = text.replace("unknown variant", "unknown type or word");
     LineError::Json(text.replace(" at line 1 column ", ", at byte "))
+}
+
+/// The id of a command that is not understood, so that whoever waits for its outcome hears of it.
+pub(super) fn id_of(line: &[u8], form: Form) -> Option<String> {
+    let line = std::str::from_utf8(line).ok()?;
+    match form {
+        Form::Json => id_in(&serde_json::from_str(line).ok()?),
+        Form::Text => {
+            let (_, id) = line.split('\t').next()?.trim_end().split_once('#')?;
+            Some(id.to_owned()).filter(|id| is_usable(id))
+        }
+    }
+}
+
+/// The same of an object that came among others.
+pub(super) fn id_in(value: &serde_json::Value) -> Option<String> {
+    let id = match value.get("id")? {
+        serde_json::Value::String(id) => id.clone(),
+        serde_json::Value::Number(id) => id.to_string(),
+        _ => return None,
+    };
+    Some(id).filter(|id| is_usable(id))
+}
+
+fn is_usable(id: &str) -> bool {
+    (1..=LONGEST_ID).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
 /// A line as it is written: an acknowledgement, or anything else.
@@ -275,12 +353,43 @@ enum WireCommand {
         to: Option<String>,
         text: Option<String>,
         markdown: Option<String>,
+        actions: Option<Actions>,
     },
     Reply {
         id: Option<String>,
         message_id: String,
         text: Option<String>,
         markdown: Option<String>,
+        actions: Option<Actions>,
+    },
+    Edit {
+        id: Option<String>,
+        message_id: String,
+        text: Option<String>,
+        markdown: Option<String>,
+    },
+    Delete {
+        id: Option<String>,
+        message_id: String,
+    },
+    Typing {
+        id: Option<String>,
+        conversation_id: Option<String>,
+        to: Option<String>,
+        #[serde(default)]
+        stopped: bool,
+    },
+    Group {
+        id: Option<String>,
+        members: Vec<String>,
+        name: Option<String>,
+        description: Option<String>,
+    },
+    Consent {
+        id: Option<String>,
+        conversation_id: Option<String>,
+        to: Option<String>,
+        state: Consent,
     },
     React {
         id: Option<String>,
@@ -295,6 +404,7 @@ enum WireCommand {
         to: Option<String>,
         file: Option<PathBuf>,
         data: Option<String>,
+        remote: Option<serde_json::Value>,
         filename: Option<String>,
         mime_type: Option<String>,
     },
@@ -325,8 +435,10 @@ impl Wire {
                 to,
                 text,
                 markdown,
+                actions,
             } => {
-                let (place, said) = (place(conversation_id, to)?, said(text, markdown)?);
+                let said = said(text, markdown, actions)?;
+                let place = place(conversation_id, to)?;
                 (id, Action::Send { place, said })
             }
             WireCommand::Reply {
@@ -334,9 +446,58 @@ impl Wire {
                 message_id,
                 text,
                 markdown,
+                actions,
             } => {
-                let (to, said) = (message(&message_id)?, said(text, markdown)?);
+                let (to, said) = (message(&message_id)?, said(text, markdown, actions)?);
                 (id, Action::Reply { to, said })
+            }
+            WireCommand::Edit {
+                id,
+                message_id,
+                text,
+                markdown,
+            } => {
+                let (message, said) = (message(&message_id)?, said(text, markdown, None)?);
+                (id, Action::Edit { message, said })
+            }
+            WireCommand::Delete { id, message_id } => (id, Action::Delete(message(&message_id)?)),
+            WireCommand::Typing {
+                id,
+                conversation_id,
+                to,
+                stopped,
+            } => {
+                let typing = match stopped {
+                    true => Typing::Stopped,
+                    false => Typing::Started,
+                };
+                let place = place(conversation_id, to)?;
+                (id, Action::Typing { place, typing })
+            }
+            WireCommand::Group {
+                id,
+                members,
+                name,
+                description,
+            } => {
+                if members.is_empty() {
+                    return Err(LineError::Members);
+                }
+                let group = Action::Group {
+                    members,
+                    name,
+                    description,
+                };
+                (id, group)
+            }
+            WireCommand::Consent {
+                id,
+                conversation_id,
+                to,
+                state,
+            } => {
+                let whom = place(conversation_id, to)?;
+                (id, Action::Consent { whom, state })
             }
             WireCommand::React {
                 id,
@@ -350,14 +511,20 @@ impl Wire {
                 to,
                 file,
                 data,
+                remote,
                 filename,
                 mime_type,
             } => {
-                let source = match (file, data) {
-                    (Some(path), None) => Source::Path(path),
-                    (None, Some(data)) => {
+                let source = match (file, data, remote) {
+                    (Some(path), None, None) => Source::Path(path),
+                    (None, Some(data), None) => {
                         let bytes = BASE64_STANDARD.decode(data);
                         Source::Bytes(bytes.map_err(|_| LineError::Base64)?)
+                    }
+                    (None, None, Some(remote)) => {
+                        let place = place(conversation_id, to)?;
+                        let remote = remote_file(remote, filename)?;
+                        return command_line(id, Action::AttachRemote { place, remote });
                     }
                     _ => return Err(LineError::FileSource),
                 };
@@ -392,10 +559,8 @@ impl Wire {
 }
 
 fn command_line(id: Option<String>, action: Action) -> Result<Line, LineError> {
-    let usable =
-        |id: &String| (1..=LONGEST_ID).contains(&id.len()) && !id.chars().any(char::is_control);
     match id {
-        Some(id) if !usable(&id) => Err(LineError::Id),
+        Some(id) if !is_usable(&id) => Err(LineError::Id),
         id => Ok(Line::Command(Command { id, action })),
     }
 }
@@ -408,12 +573,30 @@ fn place(conversation_id: Option<String>, to: Option<String>) -> Result<Place, L
     }
 }
 
-fn said(text: Option<String>, markdown: Option<String>) -> Result<Said, LineError> {
-    match (text, markdown) {
-        (Some(text), None) if !text.is_empty() => Ok(Said::Text(text)),
-        (None, Some(markdown)) if !markdown.is_empty() => Ok(Said::Markdown(markdown)),
+fn said(
+    text: Option<String>,
+    markdown: Option<String>,
+    actions: Option<Actions>,
+) -> Result<Said, LineError> {
+    match (text, markdown, actions) {
+        (Some(text), None, None) if !text.is_empty() => Ok(Said::Text(text)),
+        (None, Some(markdown), None) if !markdown.is_empty() => Ok(Said::Markdown(markdown)),
+        (None, None, Some(actions)) => Ok(Said::Actions(actions)),
         _ => Err(LineError::Said),
     }
+}
+
+/// Where a file lies, in the fields of `folkmoot xmtp conversation send-attachment --encrypt`.
+fn remote_file(
+    value: serde_json::Value,
+    filename: Option<String>,
+) -> Result<RemoteAttachment, LineError> {
+    let opening: Opening =
+        serde_json::from_value(value).map_err(|cause| LineError::Remote(cause.to_string()))?;
+    let remote = opening.remote();
+    let mut remote = remote.map_err(|cause| LineError::Remote(cause.to_string()))?;
+    remote.filename = remote.filename.or(filename);
+    Ok(remote)
 }
 
 fn react(to: &str, emoji: String, change: Change) -> Result<Action, LineError> {
@@ -460,11 +643,11 @@ fn text_line(line: &str) -> Result<Line, LineError> {
         ("ack", [id]) => return Ok(Line::Acknowledge(id.clone())),
         ("send", [to, text]) => Action::Send {
             place: place(None, Some(to.clone())).map(|_| anywhere(to))?,
-            said: said(Some(text.clone()), None)?,
+            said: said(Some(text.clone()), None, None)?,
         },
         ("reply", [to, text]) => Action::Reply {
             to: message(to)?,
-            said: said(Some(text.clone()), None)?,
+            said: said(Some(text.clone()), None, None)?,
         },
         ("react", [to, emoji]) => react(to, emoji.clone(), Change::Added)?,
         ("attach", [to, path]) => Action::Attach {
@@ -475,6 +658,11 @@ fn text_line(line: &str) -> Result<Line, LineError> {
                 mime_type: None,
             },
         },
+        ("edit", [id, text]) => Action::Edit {
+            message: message(id)?,
+            said: said(Some(text.clone()), None, None)?,
+        },
+        ("delete", [id]) => Action::Delete(message(id)?),
         ("read", [to]) => Action::Read(here(to)?),
         ("leave", [to]) => Action::Leave(here(to)?),
         ("stop", []) => Action::Stop,
@@ -586,6 +774,19 @@ mod tests {
                 },
             ),
             (
+                format!(r#"{{"type":"edit","messageId":"{id}","text":"at\nnoon"}}"#),
+                format!("edit\t{id}\tat\\nnoon"),
+                Action::Edit {
+                    message,
+                    said: noon(),
+                },
+            ),
+            (
+                format!(r#"{{"type":"delete","messageId":"{id}"}}"#),
+                format!("delete\t{id}"),
+                Action::Delete(message),
+            ),
+            (
                 format!(r#"{{"type":"read","conversationId":"{GROUP}"}}"#),
                 format!("read\t{GROUP}"),
                 Action::Read(here()),
@@ -630,6 +831,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_understood_has_its_id_all_the_same() {
+        let of = |line: &str, form| id_of(line.as_bytes(), form);
+        for (line, id) in [
+            (r#"{"type":"nope","id":"1"}"#, Some("1")),
+            (r#"{"type":"send","id":4}"#, Some("4")),
+            (r#"{"id":"","type":"stop"}"#, None),
+            (r#"{"id":{}}"#, None),
+            ("nope", None),
+        ] {
+            assert_eq!(of(line, Form::Json).as_deref(), id, "{line}");
+        }
+        assert_eq!(of("nope#7\tx", Form::Text).as_deref(), Some("7"));
+        assert_eq!(of("nope\tx#7", Form::Text), None);
+    }
+
+    #[test]
     fn empty_lines_are_passed_over() {
         assert_eq!(json("  "), Ok(None));
         assert_eq!(text(""), Ok(None));
@@ -641,7 +858,7 @@ mod tests {
         for (line, told) in [
             (
                 r#"{"type":"sned"}"#,
-                "unknown variant `sned`, expected one of `send`, `reply`",
+                "unknown type or word `sned`, expected one of `send`, `reply`",
             ),
             (
                 r#"{"type":"reply","txt":""}"#,
@@ -661,7 +878,7 @@ mod tests {
             ),
             (
                 r#"{"type":"send","to":"ann"}"#,
-                "it takes either \"text\" or \"markdown\"",
+                "it takes one of \"text\", \"markdown\"",
             ),
             (
                 r#"{"type":"leave","conversationId":"x"}"#,
@@ -675,7 +892,12 @@ mod tests {
                 r#"{"type":"attach","to":"ann","data":"%"}"#,
                 "\"data\" is not base64",
             ),
-            (r#"{"type":"attach","to":"ann"}"#, "a file has either"),
+            (r#"{"type":"attach","to":"ann"}"#, "a file has one of"),
+            (r#"{"type":"group","members":[]}"#, "\"members\" is empty"),
+            (
+                r#"{"type":"attach","to":"ann","remote":{"url":"x"}}"#,
+                "\"remote\": missing field",
+            ),
         ] {
             let found = of(line);
             assert!(found.contains(told), "{line}: {found}");

@@ -5,13 +5,15 @@
 //! message is in the database, and goes out by itself, or nothing happened.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use folkmoot_client::{
-    Client, Conversation, ConversationError, DeliveryStatus, Error, ListOptions, SendOptions,
+    Client, ConsentEntity, ConsentState, Conversation, ConversationError, DeliveryStatus, Error,
+    GroupOptions, ListOptions, SendOptions,
 };
 use folkmoot_conversation::{
     content::{
@@ -27,7 +29,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{
     backoff::Backoff,
-    command::{Action, Change, Command, File, Place, Said, Source},
+    command::{Action, Change, Command, Consent, File, Place, Said, Source},
     event::{Code, Event, Trouble},
     guard::Guard,
     memory::{Known, Memory},
@@ -210,6 +212,37 @@ impl Executor {
                 let content = self.load(file).await?.into();
                 self.say(id, &self.find(&place).await?, &content).await
             }
+            Action::AttachRemote { place, remote } => {
+                self.say(id, &self.find(&place).await?, &remote.into())
+                    .await
+            }
+            Action::Edit { message, said } => {
+                let conversation = self.find(&Place::Of(message)).await?;
+                self.pass(conversation.id())?;
+                let edit = conversation.edit_message(&message, &said.content()).await?;
+                let here = conversation.id().clone();
+                Ok(Sent::in_conversation(Some(edit), here))
+            }
+            Action::Delete(message) => {
+                let conversation = self.find(&Place::Of(message)).await?;
+                self.pass(conversation.id())?;
+                let deletion = conversation.delete_message(&message).await?;
+                let here = conversation.id().clone();
+                Ok(Sent::in_conversation(Some(deletion), here))
+            }
+            Action::Typing { place, typing } => {
+                let conversation = self.find(&place).await?;
+                self.pass(conversation.id())?;
+                let said = conversation.send_typing(typing).await?;
+                let here = conversation.id().clone();
+                Ok(Sent::in_conversation(Some(said), here))
+            }
+            Action::Group {
+                members,
+                name,
+                description,
+            } => self.found(id, members, name, description).await,
+            Action::Consent { whom, state } => self.consent(whom, state).await,
             Action::Read(place) => {
                 let content = Content::ReadReceipt(ReadReceipt);
                 self.say(id, &self.find(&place).await?, &content).await
@@ -227,6 +260,90 @@ impl Executor {
                 queued: false,
             }),
         }
+    }
+
+    /// Makes a group, once if the command has an id.
+    async fn found(
+        &self,
+        id: Option<String>,
+        members: Vec<String>,
+        name: Option<String>,
+        description: Option<String>,
+    ) -> Result<Sent, Refusal> {
+        let mut digest = Sha256::new().chain_update(b"group");
+        for part in members.iter().chain(&name).chain(&description) {
+            digest = digest.chain_update(b"\t").chain_update(part);
+        }
+        let digest: [u8; 32] = digest.finalize().into();
+        if let Some(id) = &id {
+            let known = self.memory.begin(id, digest, MessageId::from_bytes(digest));
+            match known.await? {
+                Known::New | Known::Begun => {}
+                Known::Done(_) => {
+                    return Ok(Sent {
+                        message: None,
+                        conversation: None,
+                        repeated: true,
+                        queued: false,
+                    });
+                }
+                Known::BegunOtherwise(_) | Known::Another => return Err(another(id).into()),
+            }
+        }
+        let making = async {
+            let mut inboxes = BTreeSet::new();
+            for member in &members {
+                inboxes.insert(who::inbox(&self.client, member).await?);
+            }
+            let options = GroupOptions {
+                name,
+                description,
+                ..GroupOptions::default()
+            };
+            let conversations = self.client.conversations();
+            let group = conversations.new_group(inboxes, options).await?;
+            Ok(Sent::in_conversation(None, group.id().clone()))
+        };
+        let made: Result<Sent, Refusal> = making.await;
+        if let Some(id) = &id {
+            match &made {
+                Ok(_) => self.memory.done(id, None).await?,
+                Err(_) => self.memory.forget(id).await?,
+            }
+        }
+        made
+    }
+
+    /// Notes what the bot thinks of a conversation or a person.
+    async fn consent(&self, whom: Place, state: Consent) -> Result<Sent, Refusal> {
+        let state = match state {
+            Consent::Allowed => ConsentState::Allowed,
+            Consent::Denied => ConsentState::Denied,
+            Consent::Unknown => ConsentState::Unknown,
+        };
+        let (entity, conversation) = match whom {
+            Place::Person(name) => {
+                let inbox = who::inbox(&self.client, &name).await?;
+                (ConsentEntity::Inbox(inbox), None)
+            }
+            place => {
+                let conversation = self.find(&place).await?;
+                // In all copies of a DM.
+                conversation.set_consent(state).await?;
+                let id = conversation.id().clone();
+                (ConsentEntity::Conversation(id.clone()), Some(id))
+            }
+        };
+        if conversation.is_none() {
+            let conversations = self.client.conversations();
+            conversations.set_consent([(entity, state)]).await?;
+        }
+        Ok(Sent {
+            message: None,
+            conversation,
+            repeated: false,
+            queued: false,
+        })
     }
 
     async fn find(&self, place: &Place) -> Result<Conversation, Refusal> {
@@ -340,12 +457,7 @@ impl Executor {
                 }
             }
             Known::Another => {
-                return Err(Trouble::new(
-                    Code::Refused,
-                    format!("the id {id:?} belongs to a command that said something else"),
-                    "a new id for each command; the same only for the same command",
-                )
-                .into());
+                return Err(another(&id).into());
             }
         }
         let sending = async {
@@ -459,6 +571,14 @@ impl Executor {
     }
 }
 
+fn another(id: &str) -> Trouble {
+    Trouble::new(
+        Code::Refused,
+        format!("the id {id:?} belongs to a command that said something else"),
+        "a new id for each command; the same only for the same command",
+    )
+}
+
 /// How long to wait before the next command, after this outcome.
 pub(super) fn pause_after(outcome: &Event) -> Option<Duration> {
     outcome.is_of_guard().then_some(GUARD_PAUSE)
@@ -469,6 +589,7 @@ impl Said {
         match self {
             Self::Text(text) => Content::text(text),
             Self::Markdown(text) => Content::Markdown(Markdown(text)),
+            Self::Actions(actions) => Content::Actions(actions),
         }
     }
 }

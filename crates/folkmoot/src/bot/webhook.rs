@@ -387,6 +387,7 @@ impl Hook {
         let many = commands.len() > MOST_COMMANDS;
         for (index, command) in commands.into_iter().take(MOST_COMMANDS).enumerate() {
             let number = u64::try_from(index + 1).ok();
+            let id = command::id_in(&command);
             let outcome = match command::from_json(command) {
                 Ok(Line::Command(command)) if command.action == Action::Stop => {
                     bot.stop.cancel();
@@ -401,7 +402,7 @@ impl Hook {
                     let trouble = Trouble::new(Code::Refused, message, "2xx for what was done");
                     Event::error(trouble, None, number)
                 }
-                Err(cause) => Event::error(cause.trouble(Form::Json), None, number),
+                Err(cause) => Event::error(cause.trouble(Form::Json), id, number),
             };
             let pause = pause_after(&outcome);
             outcomes.push_back(outcome);

@@ -49,7 +49,7 @@ use self::{
 };
 use crate::bot::BotCommand;
 
-pub(crate) use conversation::mime_type;
+pub(crate) use conversation::{Opening, mime_type};
 pub(crate) use health::examine;
 pub(crate) use people::contacts::rewritten as contacts_rewritten;
 pub(crate) use variables::parse as assignments;

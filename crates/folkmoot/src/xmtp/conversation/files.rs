@@ -204,10 +204,10 @@ pub(crate) struct SendMultiRemoteAttachment {
     how: How,
 }
 
-/// One of several files.
+/// Where an encrypted file lies, and what opens it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Opening {
+pub(crate) struct Opening {
     url: String,
     content_digest: String,
     secret: String,
@@ -245,7 +245,12 @@ impl AsClient for SendMultiRemoteAttachment {
 }
 
 impl Opening {
-    fn remote(self) -> anyhow::Result<RemoteAttachment> {
+    /// The content that says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] for what is not in base64.
+    pub(crate) fn remote(self) -> anyhow::Result<RemoteAttachment> {
         let bytes = |what: &str, text: &str| {
             base64(text).map_err(|cause| {
                 Failure::new(

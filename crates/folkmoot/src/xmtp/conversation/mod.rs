@@ -15,7 +15,7 @@ use super::{
     run::{As, commands},
 };
 
-pub(crate) use files::mime_type;
+pub(crate) use files::{Opening, mime_type};
 
 commands! {
     /// The commands about one conversation.

@@ -1,5 +1,6 @@
 //! What bots say.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use folkmoot_client::{GroupOptions, MembershipState};
 use folkmoot_conversation::content::{Content, ReactionAction};
 use serde_json::json;
@@ -88,6 +89,63 @@ async fn every_command_is_done_and_told() {
         ("a.png".to_owned(), "image/png".to_owned(), vec![0, 255]),
     ];
     assert_eq!(files, wanted);
+
+    let choices = json!({
+        "type": "send", "conversationId": here, "actions": {
+            "id": "where", "description": "Where to?",
+            "actions": [{"id": "lake", "label": "To the lake"}],
+        },
+    });
+    assert_eq!(bot.done(choices).await["type"], "sent");
+    let Content::Actions(choices) = ann.hears().await.content else {
+        panic!("no choices")
+    };
+    assert_eq!(choices.actions[0].id, "lake");
+    let message_id = sent["messageId"].clone();
+    let edit = json!({"type": "edit", "messageId": message_id, "text": "three"});
+    let told = bot.done(edit).await;
+    assert_eq!(
+        told["code"], "failed",
+        "a reply is not edited to a text: {told}"
+    );
+    let said = json!({"type": "send", "conversationId": here, "text": "four"});
+    let message_id = bot.done(said).await["messageId"].clone();
+    ann.hears().await;
+    let edit = json!({"type": "edit", "messageId": message_id, "text": "five"});
+    assert_eq!(bot.done(edit).await["command"], "edit");
+    assert!(matches!(ann.hears().await.content, Content::EditMessage(_)));
+    let delete = json!({"type": "delete", "messageId": message_id, "id": "away"});
+    assert_eq!(bot.done(delete).await["id"], "away");
+    assert!(matches!(
+        ann.hears().await.content,
+        Content::DeleteMessage(_)
+    ));
+    let typing = json!({"type": "typing", "conversationId": here});
+    assert_eq!(bot.done(typing).await["type"], "sent");
+    assert!(matches!(ann.hears().await.content, Content::Typing(_)));
+    let remote = json!({
+        "type": "attach", "conversationId": here, "remote": {
+            "url": "https://example.org/map", "contentDigest": "ab".repeat(32),
+            "secret": BASE64_STANDARD.encode([1; 32]), "salt": BASE64_STANDARD.encode([2; 32]),
+            "nonce": BASE64_STANDARD.encode([3; 12]), "contentLength": 7,
+        },
+    });
+    assert_eq!(bot.done(remote).await["command"], "attach");
+    let Content::RemoteAttachment(remote) = ann.hears().await.content else {
+        panic!("no file elsewhere")
+    };
+    assert_eq!(remote.url, "https://example.org/map");
+    let inbox = ann.client.inbox_id().to_string();
+    let found = json!({"type": "group", "members": [inbox], "name": "Hill", "id": "hill"});
+    let made = bot.done(found.clone()).await;
+    assert!(made["conversationId"].is_string(), "{made}");
+    assert_eq!(bot.done(found).await["repeated"], true);
+    ann.client.conversations().sync().await.unwrap();
+    let hill = made["conversationId"].as_str().unwrap().parse().unwrap();
+    let hill = ann.client.conversations().get(&hill).await.unwrap();
+    assert_eq!(hill.name(), "Hill");
+    let consent = json!({"type": "consent", "to": "ab".repeat(32), "state": "denied"});
+    assert_eq!(bot.done(consent).await["type"], "sent");
 
     let read = json!({"type": "read", "messageId": id.to_string()});
     assert_eq!(bot.done(read).await["type"], "sent");
