@@ -16,6 +16,7 @@ mod xmpp;
 pub use accounts::AccountsCommand;
 pub use doors::{Door, Ports};
 pub use faults::{Faults, InvalidFaults};
+pub(crate) use xmpp::CROWD_PASSWORD;
 
 use std::{
     fmt,
@@ -128,6 +129,9 @@ pub struct DevOptions {
     /// Delay, refuse and cut calls: latency=50ms..200ms,drop=1%,cut=0.1%,seed=7
     #[arg(long, value_name = "FAULTS")]
     pub faults: Option<Faults>,
+    /// Make so many XMPP accounts, `user0` and so on, and let them log in without TLS: for `bench xmpp`
+    #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
+    pub xmpp_crowd: u16,
 }
 
 impl Default for DevOptions {
@@ -142,6 +146,7 @@ impl Default for DevOptions {
             ready_file: None,
             evm: vec![EvmOption::Off],
             faults: None,
+            xmpp_crowd: 0,
         }
     }
 }
@@ -216,7 +221,6 @@ impl Network {
             path: data.database(),
             durability,
         };
-        let people = xmpp::People::begin();
         let (store, hub) = database.open(NODE_ID).await?;
         let public_host = public_host(options);
         let addresses: Vec<Address> = doors.iter().map(|(door, _)| door.clone()).collect();
@@ -268,7 +272,7 @@ impl Network {
             durability,
             xmpp_tls,
             xmpp_doors,
-            people,
+            options.xmpp_crowd,
         )
         .await?;
         let network = Self {
@@ -308,7 +312,7 @@ impl Network {
     /// # Errors
     ///
     /// When the database cannot be closed.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         self.listeners.close();
         self.edge.0.drain().await;
         self.node().close_streams();

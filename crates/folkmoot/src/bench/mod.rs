@@ -21,6 +21,7 @@ mod report;
 mod stock;
 mod streams;
 mod traffic;
+mod xmpp;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -49,6 +50,7 @@ use self::{
     report::Report,
     stock::Stock,
     traffic::{Traffic, Use},
+    xmpp::XmppBench,
 };
 use crate::failure::{Exit, Failure};
 
@@ -65,6 +67,8 @@ enum What {
     Node(NodeBench),
     /// Measures our client, beside an official one if asked to
     Client(ClientBench),
+    /// Measures our XMPP server, and Prosody and ejabberd where they are installed
+    Xmpp(XmppBench),
     /// One of the clients that are measured; the bench starts this
     #[command(hide = true)]
     ClientWorker {
@@ -151,6 +155,7 @@ impl BenchCommand {
             }
             What::Node(bench) => bench.run(out).await,
             What::Client(bench) => bench.run(out).await,
+            What::Xmpp(bench) => bench.run(out).await,
             What::ClientWorker { node } => {
                 client::work(node, out).await?;
                 Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use folkmoot_store::{
     xmpp::{NewAccount, Verifier, XmppDatabase, XmppFileOptions, XmppStore},
 };
 use folkmoot_xmpp_server::{Door, Options, Server, Tls, verifiers};
+use futures::future::try_join_all;
 use jid::{BareJid, DomainPart};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -16,9 +17,9 @@ const DOMAIN: &str = "localhost";
 /// Who has an account; everybody's password is their name.
 const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
-/// A server that runs.
+/// A server that runs, or is about to.
 pub(super) struct Xmpp {
-    server: Server,
+    server: JoinHandle<anyhow::Result<Server>>,
     store: Arc<dyn XmppStore>,
 }
 
@@ -28,20 +29,8 @@ impl std::fmt::Debug for Xmpp {
     }
 }
 
-/// What is stored of the three passwords, made while other things start: it takes some milliseconds each.
-#[derive(Debug)]
-pub(super) struct People(Vec<JoinHandle<Vec<Verifier>>>);
-
-impl People {
-    pub(super) fn begin() -> Self {
-        let make = |name: &'static str| {
-            tokio::task::spawn_blocking(move || {
-                verifiers(name).expect("the names are passwords, too")
-            })
-        };
-        Self(PEOPLE.map(make).into())
-    }
-}
+/// The password of everybody in a crowd.
+pub(crate) const CROWD_PASSWORD: &str = "correct horse";
 
 /// Which door of the server a port is, if it is one.
 pub(super) fn door(door: super::Door) -> Option<Door> {
@@ -61,13 +50,15 @@ pub(super) fn note() -> String {
     )
 }
 
-/// Starts the server behind these sockets.
+/// Opens the database, and starts the server behind these sockets as soon as its people have accounts: whoever
+/// connects before is let in then. Passwords take tens of milliseconds, which nobody else should wait for. There are
+/// `crowd` accounts more for a bench, which may log in without TLS.
 pub(super) async fn start(
     file: PathBuf,
     durability: Durability,
     tls: Tls,
     doors: Vec<(Door, TcpListener)>,
-    people: People,
+    crowd: u16,
 ) -> anyhow::Result<Xmpp> {
     let files = XmppFileOptions {
         durability,
@@ -79,36 +70,92 @@ pub(super) async fn start(
         .context("open the XMPP database")?
         .context("open the XMPP database")?;
     let store: Arc<dyn XmppStore> = Arc::new(store);
-    for (name, made) in PEOPLE.into_iter().zip(people.0) {
-        let account = NewAccount {
-            account: BareJid::new(&format!("{name}@{DOMAIN}")).context("name an account")?,
-            verifiers: made.await.context("make a password")?,
-            now: 0,
-            invite: None,
-        };
-        // On data that was kept they are there already.
-        let _created = store
-            .create_account(account)
-            .await
-            .context("make an account")?;
-    }
     let domain = DomainPart::new(DOMAIN)
         .context("name the domain")?
         .into_owned();
     let options = Options {
         tls: Some(tls),
+        plaintext: crowd > 0,
         ..Options::new(domain)
     };
-    let server = Server::start(options, doors, Arc::clone(&store))
-        .await
-        .context("start the XMPP server")?;
+    let starting = Arc::clone(&store);
+    let server = tokio::spawn(async move {
+        let done = async {
+            people(&starting, crowd).await?;
+            Server::start(options, doors, starting)
+                .await
+                .context("start the XMPP server")
+        };
+        done.await.inspect_err(|cause| {
+            tracing::error!("nobody can log in by XMPP: {cause:#}");
+        })
+    });
     Ok(Xmpp { server, store })
+}
+
+/// Makes the accounts that are not there yet.
+async fn people(store: &Arc<dyn XmppStore>, crowd: u16) -> anyhow::Result<()> {
+    for name in PEOPLE {
+        account(store, name.to_owned(), name).await?;
+    }
+    if crowd > 0 {
+        let made = derived(CROWD_PASSWORD).await?;
+        let creating =
+            (0..crowd).map(|number| create(store, format!("user{number}"), made.clone()));
+        try_join_all(creating).await?;
+    }
+    Ok(())
+}
+
+/// Makes an account, if there is none of that name.
+async fn account(
+    store: &Arc<dyn XmppStore>,
+    name: String,
+    password: &'static str,
+) -> anyhow::Result<()> {
+    let known = store.account(&address(&name)?).await;
+    if known.context("look for an account")?.is_some() {
+        return Ok(());
+    }
+    create(store, name, derived(password).await?).await
+}
+
+/// What is stored of a password.
+async fn derived(password: &'static str) -> anyhow::Result<Vec<Verifier>> {
+    let making = tokio::task::spawn_blocking(move || verifiers(password));
+    Ok(making.await.context("make a password")??)
+}
+
+async fn create(
+    store: &Arc<dyn XmppStore>,
+    name: String,
+    verifiers: Vec<Verifier>,
+) -> anyhow::Result<()> {
+    let account = NewAccount {
+        account: address(&name)?,
+        verifiers,
+        now: 0,
+        invite: None,
+    };
+    // In a crowd on data that was kept they are there already.
+    let _created = store
+        .create_account(account)
+        .await
+        .context("make an account")?;
+    Ok(())
+}
+
+fn address(name: &str) -> anyhow::Result<BareJid> {
+    BareJid::new(&format!("{name}@{DOMAIN}")).context("name an account")
 }
 
 impl Xmpp {
     /// Ends every session, then closes the database.
-    pub(super) async fn stop(&self) -> anyhow::Result<()> {
-        self.server.shutdown().await;
+    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        // Why there is no server was said when it did not start.
+        if let Ok(Ok(server)) = (&mut self.server).await {
+            server.shutdown().await;
+        }
         self.store
             .close_xmpp()
             .await
