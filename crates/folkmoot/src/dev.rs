@@ -63,7 +63,7 @@ const SWEEP_SECONDS: u64 = 60 * 60;
 /// How long open calls may go on after the program was told to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Run a whole XMTP network and an XMPP server on this machine, for development and tests
+/// Run an XMTP network and an XMPP server on this machine, for development and tests
 ///
 /// Official SDKs find it with their environment "local", unchanged. Everything is gone at the
 /// end, unless you say `--data DIR --keep`.

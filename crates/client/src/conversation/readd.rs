@@ -323,14 +323,10 @@ impl State {
             return Ok(());
         }
         self.receive(core).await?;
-        let id = self.id.clone();
-        let asked = core.db.read(move |db| Ok(Readd::load(db, &id, requester)?));
-        let open = asked.await?.is_some_and(|asked| asked.due_ns.is_some());
-        let loaded = self.load(core).await?;
-        if !open || !readd::is_acceptable(true, &loaded.members(), requester) {
+        if !self.is_readd_open(core, requester).await? {
             return Ok(());
         }
-        let context = loaded.context()?;
+        let context = self.load(core).await?.context()?;
         let version = readd::version_to_set_first(&context);
         if let Some(version) =
             version.map_err(|cause| ConversationError::Engine(cause.to_string()))?
@@ -338,7 +334,24 @@ impl State {
             let key = Attribute::MinimumVersion.key().to_owned();
             let raise = Wish::Metadata([(key, Some(version.to_string()))].into());
             self.commit(core, raise).await?;
+            // Whoever raised it first may have gone on meanwhile.
+            if !self.is_readd_open(core, requester).await? {
+                return Ok(());
+            }
         }
         self.commit(core, Wish::Readd(vec![requester])).await
+    }
+
+    /// Whether an installation still waits to be added again, and may be.
+    async fn is_readd_open(
+        &mut self,
+        core: &Arc<Core>,
+        requester: InstallationKey,
+    ) -> Result<bool, Error> {
+        let id = self.id.clone();
+        let asked = core.db.read(move |db| Ok(Readd::load(db, &id, requester)?));
+        let open = asked.await?.is_some_and(|asked| asked.due_ns.is_some());
+        let members = self.load(core).await?.members();
+        Ok(open && readd::is_acceptable(true, &members, requester))
     }
 }

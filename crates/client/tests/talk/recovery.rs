@@ -108,7 +108,8 @@ async fn of_several_who_are_asked_one_adds_an_installation_again(world: World) {
     })
     .await;
     let picnic = synced(&alice, picnic.id()).await;
-    assert_eq!(memberships(&picnic).await, before + 1);
+    let log = picnic.commit_log().await.unwrap();
+    assert_eq!(memberships(&picnic).await, before + 1, "{log:#?}");
     let bobs = synced(&bob, picnic.id()).await;
     bobs.send_text("again").await.unwrap();
     let said = texts(&synced(&alice, picnic.id()).await).await;

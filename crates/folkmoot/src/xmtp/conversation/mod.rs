@@ -87,7 +87,7 @@ commands! {
         #[command(after_help = "Example: folkmoot xmtp conversation send-intent picnic ACTIONS_ID lake")]
         SendIntent(As<actions::SendIntent>),
         /// Tell of a transaction, from a JSON file with networkId, reference and perhaps namespace and metadata
-        #[command(after_help = "Example: echo '{\"networkId\":\"8453\",\"reference\":\"0xHASH\"}' | folkmoot xmtp conversation send-transaction-reference picnic -")]
+        #[command(after_help = "Example: folkmoot xmtp conversation send-transaction-reference picnic reference.json")]
         SendTransactionReference(As<payments::SendTransactionReference>),
         /// Ask for calls by the receiver's wallet (EIP-5792), from a JSON file with version, chainId, from and calls
         #[command(after_help = "Example: folkmoot xmtp conversation send-wallet-send-calls picnic calls.json")]
@@ -142,7 +142,7 @@ commands! {
         /// There is no way back. Programs older than libxmtp 1.11 stand still in the group from then on. Official
         /// apps of today cannot show the permissions of such a group, and the browser SDK cannot open it at all.
         /// Needs XMTP_APP_DATA_GROUPS=true, and members whose programs all announce the new form.
-        #[command(after_help = "Example: XMTP_APP_DATA_GROUPS=true folkmoot xmtp conversation convert-metadata picnic")]
+        #[command(after_help = "Example: folkmoot xmtp conversation convert-metadata picnic")]
         ConvertMetadata(As<manage::ConvertMetadata>),
         /// Say what we think of the conversation
         #[command(after_help = "Example: folkmoot xmtp conversation update-consent picnic --state allowed")]
