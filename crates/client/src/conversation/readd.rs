@@ -342,7 +342,8 @@ impl State {
         self.commit(core, Wish::Readd(vec![requester])).await
     }
 
-    /// Whether an installation still waits to be added again, and may be.
+    /// Whether it is time to add an installation again, and it may be. Another request that comes right after it was
+    /// added again waits for a while.
     async fn is_readd_open(
         &mut self,
         core: &Arc<Core>,
@@ -350,7 +351,10 @@ impl State {
     ) -> Result<bool, Error> {
         let id = self.id.clone();
         let asked = core.db.read(move |db| Ok(Readd::load(db, &id, requester)?));
-        let open = asked.await?.is_some_and(|asked| asked.due_ns.is_some());
+        let now_ns = core.now_ns();
+        let open = asked
+            .await?
+            .is_some_and(|asked| asked.due_ns.is_some_and(|due_ns| due_ns <= now_ns));
         let members = self.load(core).await?.members();
         Ok(open && readd::is_acceptable(true, &members, requester))
     }
